@@ -1,0 +1,367 @@
+//! The rows the ledger appends: entries, and the claims that make them unique. Attribute names, keys and sizes are
+//! decided here and nowhere else.
+
+use serde_json::{Map, Value};
+
+use crate::{
+    content::ContentHash,
+    envelope,
+    failure::{Failure, FailureClass, Violation},
+    ids::{ClaimKey, KEY_SEPARATOR, TenantId},
+    item::{self, Attribute, ITEM_BYTES_MAX, Item},
+    number,
+    timestamp::Timestamp,
+};
+
+/// Names of the attributes, as the tables and the index know them.
+pub mod attribute {
+    pub const TENANT_ID: &str = "tenant_id";
+    pub const SK: &str = "sk";
+    pub const EVENT_TYPE: &str = "event_type";
+    pub const STATUS: &str = "status";
+    pub const ROUTE: &str = "route";
+    pub const PAYLOAD: &str = "payload";
+    pub const RETRIES: &str = "retries";
+    pub const REASON: &str = "reason";
+    pub const TTL: &str = "ttl";
+    pub const TENANT_ID_CREATED_AT: &str = "tenant_id_created_at";
+    pub const INGESTED_AT: &str = "ingested_at";
+    pub const SEQUENCE_NUMBER: &str = "sequence_number";
+    pub const FAILURE: &str = "failure";
+    pub const RAW: &str = "raw";
+    pub const RAW_LENGTH: &str = "raw_length";
+    pub const EXTENSIONS: &str = "extensions";
+    pub const ATTRIBUTED_BY: &str = "attributed_by";
+    pub const REVALIDATED_AT: &str = "revalidated_at";
+    pub const PK: &str = "pk";
+    pub const CREATED_AT: &str = "created_at";
+    pub const CONTENT_SHA256: &str = "content_sha256";
+}
+
+/// Bytes of a body kept in one entry. The queue's `max_message_size` is the same, so only a queue whose limit was
+/// raised by hand can bring a longer one.
+pub const RAW_BYTES_MAX: usize = 262_144;
+
+/// What an entry adds to its body at most; with it, any raw body fits one item.
+const OVERHEAD_BYTES_MAX: usize = 16 * 1024;
+const _: () = assert!(RAW_BYTES_MAX + OVERHEAD_BYTES_MAX <= ITEM_BYTES_MAX);
+
+/// Bytes of a body whose typed form always fits one item: DynamoDB never counts a byte of JSON three times.
+const BODY_BYTES_ALWAYS_FITTING: usize = 128 * 1024;
+const _: () = assert!(3 * BODY_BYTES_ALWAYS_FITTING + OVERHEAD_BYTES_MAX <= ITEM_BYTES_MAX);
+
+/// Where an entry stands: the tenant's partition, and time, then event id within it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct EntryKey {
+    pub tenant_id: TenantId,
+    /// `created_at#event_id`; a conflict's has `#` and the short hash of its content behind it.
+    pub sk: String,
+}
+
+impl EntryKey {
+    pub fn new(key: &ClaimKey, created_at: &Timestamp) -> Self {
+        let sk = format!("{created_at}{KEY_SEPARATOR}{}", key.event_id);
+        Self { tenant_id: key.tenant_id.clone(), sk }
+    }
+
+    /// The key of content that came second under an id, told from others by (part of) its hash.
+    pub fn conflict(&self, content: &str) -> Self {
+        let event_id = self.sk.split(KEY_SEPARATOR).nth(1).unwrap_or_default();
+        let sk = format!("{}{KEY_SEPARATOR}{event_id}{KEY_SEPARATOR}{content}", self.created_at());
+        Self { tenant_id: self.tenant_id.clone(), sk }
+    }
+
+    pub fn created_at(&self) -> &str {
+        self.sk.split(KEY_SEPARATOR).next().unwrap_or_default()
+    }
+
+    pub fn to_item(&self) -> Item {
+        Item::from([
+            (attribute::TENANT_ID.to_owned(), Attribute::S(self.tenant_id.as_str().to_owned())),
+            (attribute::SK.to_owned(), Attribute::S(self.sk.clone())),
+        ])
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Status {
+    Ready,
+    Invalid(Failure),
+}
+
+impl Status {
+    pub const READY: &str = "READY";
+    pub const INVALID: &str = "INVALID";
+
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Ready => Self::READY,
+            Self::Invalid(_) => Self::INVALID,
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum Body {
+    /// The payload, every number in canonical form.
+    Typed(Map<String, Value>),
+    /// The body as it came, where it has no typed form.
+    Raw(RawBody),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RawBody {
+    /// At most `RAW_BYTES_MAX`.
+    pub bytes: Vec<u8>,
+    /// Where `bytes` is only the beginning: the length and content of the whole.
+    pub whole: Option<(usize, ContentHash)>,
+}
+
+impl RawBody {
+    pub fn new(body: &str, content: ContentHash) -> Self {
+        let kept = body.len().min(RAW_BYTES_MAX);
+        let whole = (kept < body.len()).then_some((body.len(), content));
+        Self { bytes: body.as_bytes()[..kept].to_vec(), whole }
+    }
+}
+
+/// One row of the ledger.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Entry {
+    pub key: EntryKey,
+    /// Absent where the envelope does not say it.
+    pub event_type: Option<String>,
+    pub status: Status,
+    pub route: Option<String>,
+    pub body: Body,
+    pub extensions: Map<String, Value>,
+    /// Deliveries of the message before this one.
+    pub retries: u32,
+    /// When DynamoDB may delete it, in seconds since the epoch.
+    pub ttl: Option<u64>,
+    /// When the processor judged it, in milliseconds since the epoch.
+    pub ingested_at_ms: u64,
+    /// SQS's arrival number, in canonical form.
+    pub sequence_number: Option<String>,
+    /// The body states no tenant: the message group did.
+    pub is_attributed_by_group: bool,
+    /// Whether the status index lists it.
+    pub is_indexed: bool,
+}
+
+impl Entry {
+    /// Turns the entry into the INVALID one of content that DynamoDB refused in its typed form.
+    pub fn into_refused(self, raw: RawBody) -> Self {
+        let failure = Failure::new(FailureClass::Unstorable, "DynamoDB refused to hold the event", Vec::new());
+        self.into_raw(failure, raw)
+    }
+
+    /// Turns the entry into the INVALID one of content that came second under its id.
+    pub fn into_conflict(self) -> Self {
+        let errors = match self.status {
+            Status::Ready => Vec::new(),
+            Status::Invalid(failure) => failure.errors,
+        };
+        let summary = "an earlier event has the same tenant and event id and other content";
+        let failure = Failure::new(FailureClass::Conflict, summary, errors);
+        Self { status: Status::Invalid(failure), ..self }
+    }
+
+    fn into_raw(self, failure: Failure, raw: RawBody) -> Self {
+        Self { status: Status::Invalid(failure), body: Body::Raw(raw), extensions: Map::new(), ..self }
+    }
+
+    /// Makes the entry fit one item: what is too large in its typed form keeps the body as it came.
+    pub fn fitting(self, body: &str, content: ContentHash) -> Self {
+        let is_raw = matches!(self.body, Body::Raw(_));
+        if is_raw || body.len() <= BODY_BYTES_ALWAYS_FITTING || self.item_bytes() <= ITEM_BYTES_MAX {
+            return self;
+        }
+        let failure = match &self.status {
+            Status::Ready => {
+                let error = Violation::new(self.event_type.as_deref(), "/payload", "itemSize");
+                Failure::new(FailureClass::TooLarge, envelope::TOO_LARGE, vec![error])
+            }
+            Status::Invalid(failure) => failure.clone(),
+        };
+        self.into_raw(failure, RawBody::new(body, content))
+    }
+
+    /// Size of the item, as DynamoDB counts it.
+    pub fn item_bytes(&self) -> usize {
+        let large = match &self.body {
+            Body::Typed(payload) => attribute::PAYLOAD.len() + item::object_bytes(payload),
+            Body::Raw(raw) => attribute::RAW.len() + raw.bytes.len(),
+        };
+        let extensions = match self.extensions.is_empty() {
+            true => 0,
+            false => attribute::EXTENSIONS.len() + item::object_bytes(&self.extensions),
+        };
+        item::item_bytes(&self.small_attributes()) + large + extensions
+    }
+
+    pub fn into_item(self) -> Item {
+        let mut item = self.small_attributes();
+        match self.body {
+            Body::Typed(payload) => item.insert(attribute::PAYLOAD.to_owned(), Attribute::M(payload)),
+            Body::Raw(raw) => item.insert(attribute::RAW.to_owned(), Attribute::B(raw.bytes)),
+        };
+        if !self.extensions.is_empty() {
+            item.insert(attribute::EXTENSIONS.to_owned(), Attribute::M(self.extensions));
+        }
+        item
+    }
+
+    /// All attributes but payload, raw body and extensions.
+    fn small_attributes(&self) -> Item {
+        let mut item = self.key.to_item();
+        let mut put = |name: &str, value: Attribute| item.insert(name.to_owned(), value);
+        let text = |text: &str| Attribute::S(text.to_owned());
+        if self.is_indexed {
+            let index_key = format!("{}{KEY_SEPARATOR}{}", self.key.tenant_id, self.key.created_at());
+            put(attribute::TENANT_ID_CREATED_AT, Attribute::S(index_key));
+        }
+        put(attribute::STATUS, text(self.status.as_str()));
+        put(attribute::RETRIES, whole_number(u64::from(self.retries)));
+        put(attribute::INGESTED_AT, whole_number(self.ingested_at_ms));
+        if let Some(event_type) = &self.event_type {
+            put(attribute::EVENT_TYPE, text(event_type));
+        }
+        if let Some(route) = &self.route {
+            put(attribute::ROUTE, text(route));
+        }
+        if let Some(ttl) = self.ttl {
+            put(attribute::TTL, whole_number(ttl));
+        }
+        if let Some(number) = &self.sequence_number {
+            put(attribute::SEQUENCE_NUMBER, Attribute::N(number.clone()));
+        }
+        if self.is_attributed_by_group {
+            put(attribute::ATTRIBUTED_BY, text("group"));
+        }
+        if let Status::Invalid(failure) = &self.status {
+            put(attribute::REASON, text(&failure.reason));
+            put(attribute::FAILURE, Attribute::M(failure.to_attribute()));
+        }
+        if let Body::Raw(RawBody { whole: Some((length, content)), .. }) = &self.body {
+            put(attribute::RAW_LENGTH, whole_number(*length as u64));
+            put(attribute::CONTENT_SHA256, Attribute::B(content.as_bytes().to_vec()));
+        }
+        item
+    }
+}
+
+/// The content of a stored entry; `None` if the item is no entry of ours.
+pub fn stored_content(item: &Item) -> Option<ContentHash> {
+    if let Some(Attribute::B(content)) = item.get(attribute::CONTENT_SHA256) {
+        return ContentHash::from_bytes(content);
+    }
+    match (item.get(attribute::PAYLOAD), item.get(attribute::RAW)) {
+        (Some(Attribute::M(payload)), _) => {
+            Some(ContentHash::of_event(text_of(item, attribute::EVENT_TYPE)?, text_of(item, attribute::ROUTE), payload))
+        }
+        (None, Some(Attribute::B(raw))) => {
+            let body = std::str::from_utf8(raw).ok()?;
+            Some(ContentHash::of_body(body, &envelope::read(body)))
+        }
+        _ => None,
+    }
+}
+
+/// The reservation of one event id of one tenant, and what it reserves it for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claim {
+    pub key: ClaimKey,
+    /// When it was made.
+    pub created_at: Timestamp,
+    pub event_type: Option<String>,
+    pub ttl: Option<u64>,
+    /// Sort key of the entry it claims.
+    pub sk: String,
+    pub content: ContentHash,
+    pub sequence_number: Option<String>,
+}
+
+impl Claim {
+    pub fn to_item(&self) -> Item {
+        let mut item = claim_key_item(&self.key);
+        let mut put = |name: &str, value: Attribute| item.insert(name.to_owned(), value);
+        put(attribute::CREATED_AT, Attribute::S(self.created_at.as_str().to_owned()));
+        put(attribute::SK, Attribute::S(self.sk.clone()));
+        put(attribute::CONTENT_SHA256, Attribute::B(self.content.as_bytes().to_vec()));
+        if let Some(event_type) = &self.event_type {
+            put(attribute::EVENT_TYPE, Attribute::S(event_type.clone()));
+        }
+        if let Some(ttl) = self.ttl {
+            put(attribute::TTL, whole_number(ttl));
+        }
+        if let Some(number) = &self.sequence_number {
+            put(attribute::SEQUENCE_NUMBER, Attribute::N(number.clone()));
+        }
+        item
+    }
+}
+
+/// The key of a claim, as an item.
+pub fn claim_key_item(key: &ClaimKey) -> Item {
+    Item::from([(attribute::PK.to_owned(), Attribute::S(key.pk()))])
+}
+
+/// A claim as it was found. The Go system wrote claims without content, together with their entries.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredClaim {
+    pub created_at: Option<Timestamp>,
+    pub sk: Option<String>,
+    pub content: Option<ContentHash>,
+    pub sequence_number: Option<String>,
+}
+
+impl From<Claim> for StoredClaim {
+    fn from(claim: Claim) -> Self {
+        Self {
+            created_at: Some(claim.created_at),
+            sk: Some(claim.sk),
+            content: Some(claim.content),
+            sequence_number: claim.sequence_number,
+        }
+    }
+}
+
+impl StoredClaim {
+    pub fn from_item(item: &Item) -> Self {
+        let content = match item.get(attribute::CONTENT_SHA256) {
+            Some(Attribute::B(bytes)) => ContentHash::from_bytes(bytes),
+            _ => None,
+        };
+        Self {
+            created_at: text_of(item, attribute::CREATED_AT).and_then(Timestamp::parse_rfc3339),
+            sk: text_of(item, attribute::SK).map(str::to_owned),
+            content,
+            sequence_number: number_of(item, attribute::SEQUENCE_NUMBER),
+        }
+    }
+}
+
+pub fn text_of<'i>(item: &'i Item, name: &str) -> Option<&'i str> {
+    match item.get(name) {
+        Some(Attribute::S(text)) => Some(text),
+        _ => None,
+    }
+}
+
+/// The number an attribute holds, in canonical form.
+pub fn number_of(item: &Item, name: &str) -> Option<String> {
+    match item.get(name) {
+        Some(Attribute::N(number)) => Some(number.clone()),
+        _ => None,
+    }
+}
+
+/// The same, where it is whole and not negative.
+pub fn whole_number_of(item: &Item, name: &str) -> Option<u64> {
+    number_of(item, name)?.parse().ok()
+}
+
+pub fn whole_number(number: u64) -> Attribute {
+    Attribute::N(number::canonical(&number.to_string()).expect("20 digits fit"))
+}

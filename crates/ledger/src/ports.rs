@@ -1,0 +1,81 @@
+//! What the Lambdas need from the world: as few calls as they really make, each answered without interpretation. The
+//! AWS adapters and the in-memory model implement them; what an answer means is decided by the caller.
+
+use std::{borrow::Cow, future::Future};
+
+use crate::item::Item;
+
+/// The tables the processor appends to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Table {
+    /// The idempotency table.
+    Claims,
+    /// The ledger.
+    Entries,
+}
+
+/// Why AWS did not do as asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// The item or the request itself is at fault: trying again cannot help.
+    Content,
+    /// Anything else, throttling and unknown codes included. It may even have been done, and the answer lost.
+    Transient { code: Cow<'static, str> },
+}
+
+impl Refusal {
+    pub fn transient(code: &'static str) -> Self {
+        Self::Transient { code: Cow::Borrowed(code) }
+    }
+}
+
+/// The answer to one insert.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Inserted {
+    Done,
+    /// An item with this key is there already. Which one is not said.
+    Exists,
+    Refused(Refusal),
+}
+
+/// The answer for one key that was read.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Found {
+    Item(Item),
+    Absent,
+    /// DynamoDB did not get to it.
+    Unprocessed,
+}
+
+/// Appending to the two tables of the processor, which can neither overwrite nor delete.
+pub trait Tables: Sync {
+    /// One request of up to 25 inserts with different keys; each succeeds or fails alone.
+    ///
+    /// Answers in the order of `items`, within `budget_ms`. An error is one of the request: nothing is known of any
+    /// of its items.
+    fn insert(
+        &self,
+        table: Table,
+        items: Vec<Item>,
+        budget_ms: u64,
+    ) -> impl Future<Output = Result<Vec<Inserted>, Refusal>> + Send;
+
+    /// One consistent read of up to 100 different keys. Answers in the order of `keys`, within `budget_ms`.
+    fn read(
+        &self,
+        table: Table,
+        keys: Vec<Item>,
+        budget_ms: u64,
+    ) -> impl Future<Output = Result<Vec<Found>, Refusal>> + Send;
+}
+
+/// Time and chance, which nothing in this crate may take from anywhere else.
+pub trait Clock: Sync {
+    /// Milliseconds since the epoch.
+    fn now_ms(&self) -> u64;
+
+    fn sleep_ms(&self, ms: u64) -> impl Future<Output = ()> + Send;
+
+    /// A random number below `bound`, which is not zero.
+    fn random_below(&self, bound: u64) -> u64;
+}

@@ -1,0 +1,8 @@
+//! Any bytes as a message body: `cargo fuzz run body`.
+
+#![no_main]
+
+#[path = "../checks.rs"]
+mod checks;
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| checks::body(bytes));
