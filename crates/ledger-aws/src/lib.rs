@@ -1,0 +1,55 @@
+//! The ports of `ledger` on AWS. Nothing is decided here: an answer of AWS becomes a value of the port, and what it
+//! means is the caller's to say. The only crate that imports the AWS SDK.
+
+mod alerts;
+mod clock;
+mod cloudwatch;
+mod convert;
+mod failures;
+mod logs;
+mod projections;
+pub mod queue;
+mod recorder;
+mod tables;
+
+pub use alerts::SnsAlerts;
+pub use aws_config::SdkConfig;
+pub use clock::SystemClock;
+pub use cloudwatch::CloudWatchMetrics;
+pub use failures::SqsFailures;
+pub use logs::init as init_logs;
+pub use projections::DynamoProjections;
+pub use queue::Queue;
+pub use recorder::{EmfSink, Recorder, emf_lines, emf_to_stdout};
+pub use tables::DynamoTables;
+
+use std::time::Duration;
+
+use aws_config::{BehaviorVersion, Region, retry::RetryConfig, timeout::TimeoutConfig};
+use aws_sdk_dynamodb::config::Credentials;
+
+/// Attempts of the SDK at one call, and the time each has. What remains refused is the caller's to send again, within
+/// the deadline of its invocation.
+const ATTEMPTS: u32 = 2;
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// The SDK's own configuration: environment, profile, `AWS_ENDPOINT_URL`.
+pub async fn sdk_config() -> SdkConfig {
+    loader().load().await
+}
+
+/// The configuration for an endpoint on this machine that checks no signatures.
+pub async fn sdk_config_at(endpoint_url: &str, region: &str) -> SdkConfig {
+    loader()
+        .endpoint_url(endpoint_url)
+        .region(Region::new(region.to_owned()))
+        .credentials_provider(Credentials::new("local", "local", None, None, "local endpoint"))
+        .load()
+        .await
+}
+
+fn loader() -> aws_config::ConfigLoader {
+    aws_config::defaults(BehaviorVersion::latest())
+        .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS))
+        .timeout_config(TimeoutConfig::builder().operation_attempt_timeout(ATTEMPT_TIMEOUT).build())
+}
