@@ -1,0 +1,306 @@
+//! The mapping from an SQS queue to a function.
+//!
+//! Group order needs no code here: a FIFO queue locks a group while one of its messages is in
+//! flight, so no two invocations ever hold the same group.
+//!
+//! Not here: the 6 MB limit of an event, which ten messages of 256 KiB stay below.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+use super::{ItemFailures, MappingError, Outcome, back_off_ms, check_range, item_failures};
+use crate::attribute::{AttributeValue, MessageAttribute};
+use crate::encoding::base64;
+use crate::sqs::{RECEIVE_MESSAGES_MAX, ReceiveRequest, ReceivedMessage, Sqs, SqsError};
+
+const CONCURRENCY_MAX: u32 = 1_000;
+
+/// Configures a mapping from a queue to a function.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QueueMappingConfig {
+    pub queue_name: String,
+    /// 1 to 10.
+    pub batch_size: u32,
+    /// Invocations at a time, 1 to 1,000 (AWS itself takes 2 or more).
+    pub concurrency_max: u32,
+    /// `FunctionResponseTypes = ["ReportBatchItemFailures"]`.
+    pub report_batch_item_failures: bool,
+}
+
+/// Polls a queue for a function.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct QueueMapping {
+    config: QueueMappingConfig,
+    batches: BTreeMap<u64, Batch>,
+    /// Invocations allowed now: halved by failures that make Lambda back off, grown by successes.
+    concurrency: u32,
+    next_id: u64,
+}
+
+/// Is one call of the function the driver has to make.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct QueueInvocation {
+    pub id: u64,
+    /// Attempts of this very batch, from 1; more only after throttling.
+    pub attempt: u32,
+    pub event: Value,
+}
+
+/// Says what a completed invocation did to its messages.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QueueCompletion {
+    /// Message ids deleted from the queue.
+    pub deleted: Vec<String>,
+    /// Message ids left to their visibility timeout.
+    pub returned: Vec<String>,
+    /// True where the batch was throttled and will be offered again by `poll`.
+    pub will_retry: bool,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Batch {
+    items: Vec<Item>,
+    event: Value,
+    attempt: u32,
+    /// When the messages come back to the queue.
+    visible_ms: u64,
+    /// Set while the batch waits after throttling.
+    retry_ms: Option<u64>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Item {
+    message_id: String,
+    receipt_handle: String,
+}
+
+impl QueueMapping {
+    /// Makes a mapping; refuses figures outside their range.
+    pub fn new(config: QueueMappingConfig) -> Result<Self, MappingError> {
+        check_range("BatchSize", config.batch_size, 1, RECEIVE_MESSAGES_MAX)?;
+        check_range("MaximumConcurrency", config.concurrency_max, 1, CONCURRENCY_MAX)?;
+        Ok(Self { concurrency: config.concurrency_max, config, batches: BTreeMap::new(), next_id: 1 })
+    }
+
+    #[must_use]
+    pub fn config(&self) -> &QueueMappingConfig {
+        &self.config
+    }
+
+    /// Receives from the queue as long as there is something free and concurrency left, and returns
+    /// the invocations to run now.
+    pub fn poll(&mut self, now_ms: u64, sqs: &mut Sqs) -> Result<Vec<QueueInvocation>, SqsError> {
+        let mut invocations = self.retry_throttled(now_ms);
+        let request = ReceiveRequest { messages_max: self.config.batch_size, visibility_timeout_seconds: None };
+        while self.has_capacity() {
+            let messages = sqs.receive(now_ms, &self.config.queue_name, &request)?;
+            if messages.is_empty() {
+                break;
+            }
+            invocations.push(self.start(now_ms, sqs, &messages)?);
+        }
+        Ok(invocations)
+    }
+
+    /// Ends an invocation: deletes what succeeded, leaves the rest to its visibility timeout.
+    ///
+    /// A function error makes Lambda back off unless `ReportBatchItemFailures` is set; throttling
+    /// always does, and keeps the batch for another attempt while its messages are hidden.
+    /// (Lambda developer guide, "Handling errors for an SQS event source".)
+    pub fn complete(
+        &mut self,
+        now_ms: u64,
+        sqs: &mut Sqs,
+        invocation_id: u64,
+        outcome: &Outcome,
+    ) -> Result<QueueCompletion, MappingError> {
+        let unknown = MappingError::UnknownInvocation { id: invocation_id };
+        let batch = self.batches.remove(&invocation_id).ok_or(unknown.clone())?;
+        if batch.retry_ms.is_some() {
+            self.batches.insert(invocation_id, batch);
+            return Err(unknown);
+        }
+        match outcome {
+            Outcome::Succeeded(response) => {
+                let failed = self.failed_ids(&batch, response.as_ref());
+                self.concurrency = (self.concurrency + 1).min(self.config.concurrency_max);
+                Ok(self.settle(now_ms, sqs, &batch, &failed))
+            }
+            Outcome::FunctionError | Outcome::TimedOut => {
+                if !self.config.report_batch_item_failures {
+                    self.back_off();
+                }
+                Ok(returned(batch))
+            }
+            Outcome::Throttled => {
+                self.back_off();
+                Ok(self.hold(now_ms, invocation_id, batch))
+            }
+        }
+    }
+
+    /// Returns how many invocations run or wait for a retry after throttling.
+    #[must_use]
+    pub fn in_flight(&self) -> usize {
+        self.batches.len()
+    }
+
+    /// Returns when polling again is worth it without a new message or a completion: a throttled
+    /// batch is due, or a message of the queue becomes visible. A time that has passed means: now.
+    #[must_use]
+    pub fn next_event_ms(&self, sqs: &Sqs) -> Option<u64> {
+        let retry_ms = self.batches.values().filter_map(|batch| batch.retry_ms);
+        let visible_ms = if self.has_capacity() { sqs.next_visible_ms(&self.config.queue_name) } else { None };
+        retry_ms.chain(visible_ms).min()
+    }
+
+    /// Forgets the running invocations, as when the poller or the whole driver died; their messages
+    /// return by their visibility timeout.
+    pub fn forget_invocations(&mut self) {
+        self.batches.clear();
+    }
+
+    fn has_capacity(&self) -> bool {
+        self.batches.len() < self.concurrency as usize
+    }
+
+    fn back_off(&mut self) {
+        self.concurrency = (self.concurrency / 2).max(1);
+    }
+
+    fn start(&mut self, now_ms: u64, sqs: &Sqs, messages: &[ReceivedMessage]) -> Result<QueueInvocation, SqsError> {
+        let timeout_ms = sqs.visibility_timeout_ms(&self.config.queue_name)?;
+        let id = self.next_id;
+        self.next_id += 1;
+        let batch = Batch {
+            items: messages
+                .iter()
+                .map(|message| Item {
+                    message_id: message.message_id.clone(),
+                    receipt_handle: message.receipt_handle.clone(),
+                })
+                .collect(),
+            event: event(sqs, &self.config.queue_name, messages),
+            attempt: 1,
+            visible_ms: now_ms + timeout_ms,
+            retry_ms: None,
+        };
+        let invocation = invocation(id, &batch);
+        self.batches.insert(id, batch);
+        Ok(invocation)
+    }
+
+    /// Starts throttled batches again that are due.
+    fn retry_throttled(&mut self, now_ms: u64) -> Vec<QueueInvocation> {
+        self.batches.retain(|_, batch| {
+            let is_waiting = batch.retry_ms.is_some();
+            !(is_waiting && batch.visible_ms <= now_ms)
+        });
+        let mut invocations = Vec::new();
+        for (id, batch) in &mut self.batches {
+            if batch.retry_ms.is_some_and(|retry_ms| retry_ms <= now_ms) {
+                batch.retry_ms = None;
+                batch.attempt += 1;
+                invocations.push(invocation(*id, batch));
+            }
+        }
+        invocations
+    }
+
+    /// Keeps a throttled batch for a retry, unless its messages are visible again by then.
+    fn hold(&mut self, now_ms: u64, id: u64, mut batch: Batch) -> QueueCompletion {
+        let retry_ms = now_ms + back_off_ms(batch.attempt);
+        if retry_ms >= batch.visible_ms {
+            return returned(batch);
+        }
+        batch.retry_ms = Some(retry_ms);
+        self.batches.insert(id, batch);
+        QueueCompletion { will_retry: true, ..QueueCompletion::default() }
+    }
+
+    fn failed_ids<'a>(&self, batch: &'a Batch, response: Option<&'a Value>) -> BTreeSet<&'a str> {
+        let all = || batch.items.iter().map(|item| item.message_id.as_str());
+        if !self.config.report_batch_item_failures {
+            return BTreeSet::new();
+        }
+        match item_failures(response) {
+            ItemFailures::None => BTreeSet::new(),
+            ItemFailures::Malformed => all().collect(),
+            ItemFailures::Some(ids) => {
+                let known: BTreeSet<&str> = all().collect();
+                if ids.iter().all(|id| known.contains(id)) { ids.into_iter().collect() } else { known }
+            }
+        }
+    }
+
+    /// Deletes what did not fail. Where the queue refuses, because the visibility timeout is over,
+    /// the message comes back although the function succeeded.
+    fn settle(&self, now_ms: u64, sqs: &mut Sqs, batch: &Batch, failed: &BTreeSet<&str>) -> QueueCompletion {
+        let mut completion = QueueCompletion::default();
+        for item in &batch.items {
+            let succeeded = !failed.contains(item.message_id.as_str());
+            let is_deleted =
+                succeeded && sqs.delete_message(now_ms, &self.config.queue_name, &item.receipt_handle).is_ok();
+            let ids = if is_deleted { &mut completion.deleted } else { &mut completion.returned };
+            ids.push(item.message_id.clone());
+        }
+        completion
+    }
+}
+
+fn returned(batch: Batch) -> QueueCompletion {
+    QueueCompletion {
+        returned: batch.items.into_iter().map(|item| item.message_id).collect(),
+        ..QueueCompletion::default()
+    }
+}
+
+fn invocation(id: u64, batch: &Batch) -> QueueInvocation {
+    QueueInvocation { id, attempt: batch.attempt, event: batch.event.clone() }
+}
+
+/// Builds the event as Lambda does. (Lambda developer guide, "Using Lambda with Amazon SQS".)
+fn event(sqs: &Sqs, queue_name: &str, messages: &[ReceivedMessage]) -> Value {
+    let queue_arn = sqs.arn(queue_name);
+    let region = &sqs.account().region;
+    let records: Vec<Value> = messages.iter().map(|message| record(message, &queue_arn, region)).collect();
+    json!({ "Records": records })
+}
+
+fn record(message: &ReceivedMessage, queue_arn: &str, region: &str) -> Value {
+    let message_attributes: Map<String, Value> = message
+        .message_attributes
+        .iter()
+        .map(|(name, attribute)| (name.clone(), message_attribute(attribute)))
+        .collect();
+    let mut record = json!({
+        "messageId": message.message_id,
+        "receiptHandle": message.receipt_handle,
+        "body": message.body,
+        "attributes": message.system_attributes,
+        "messageAttributes": message_attributes,
+        "md5OfBody": message.md5_of_body,
+        "eventSource": "aws:sqs",
+        "eventSourceARN": queue_arn,
+        "awsRegion": region,
+    });
+    if let Some(md5) = &message.md5_of_message_attributes {
+        record["md5OfMessageAttributes"] = json!(md5);
+    }
+    record
+}
+
+fn message_attribute(attribute: &MessageAttribute) -> Value {
+    let mut value = json!({
+        "stringListValues": [],
+        "binaryListValues": [],
+        "dataType": attribute.data_type,
+    });
+    match &attribute.value {
+        AttributeValue::Text(text) => value["stringValue"] = json!(text),
+        AttributeValue::Binary(bytes) => value["binaryValue"] = json!(base64(bytes)),
+    }
+    value
+}

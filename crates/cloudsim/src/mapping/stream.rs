@@ -1,0 +1,688 @@
+//! The mapping from a DynamoDB stream to a function.
+//!
+//! Each shard is a queue of its own: at most one invocation runs per shard, a failed batch blocks
+//! what is behind it, and a child shard starts when its parent is done. What is given up, for age or
+//! for retries, is handed to the driver as an on-failure message.
+//!
+//! Not here: reading the stream (the driver offers records and shards), its 24-hour retention, batch
+//! windows, parallelization factors above 1.
+
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+use super::{ItemFailures, MappingError, Outcome, back_off_ms, check_range, item_failures};
+use crate::encoding::{iso_millis, iso_seconds, uuid};
+
+const BATCH_SIZE_MAX: u32 = 10_000;
+const WINDOW_SECONDS_MAX: u32 = 900;
+const RETRY_ATTEMPTS_MAX: u32 = 10_000;
+const RECORD_AGE_SECONDS_MIN: u32 = 60;
+const RECORD_AGE_SECONDS_MAX: u32 = 604_800;
+
+/// A batch ends where its event would pass this. (Lambda quotas: invocation payload.)
+const EVENT_BYTES_MAX: usize = 6 * 1_024 * 1_024;
+
+/// A window ends early where its state passes this. (Lambda developer guide, "tumbling windows".)
+const STATE_BYTES_MAX: usize = 1_024 * 1_024;
+
+const MS_PER_SECOND: u64 = 1_000;
+
+/// Configures a mapping from a DynamoDB stream to a function; it starts at `TRIM_HORIZON` with
+/// parallelization factor 1.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StreamMappingConfig {
+    pub function_arn: String,
+    pub stream_arn: String,
+    /// 1 to 10,000.
+    pub batch_size: u32,
+    /// The event filter: only records with these event names reach the function; `None` lets all
+    /// pass.
+    pub event_names: Option<BTreeSet<String>>,
+    /// 1 to 900; `None` is a plain mapping.
+    pub tumbling_window_seconds: Option<u32>,
+    pub report_batch_item_failures: bool,
+    pub bisect_batch_on_function_error: bool,
+    /// 0 to 10,000; `None` retries without limit.
+    pub maximum_retry_attempts: Option<u32>,
+    /// 60 to 604,800; `None` is without limit.
+    pub maximum_record_age_seconds: Option<u32>,
+}
+
+/// Is one stream record as the driver offers it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StreamRecord {
+    /// Decimal digits; compared as numbers.
+    pub sequence_number: String,
+    /// `INSERT`, `MODIFY` or `REMOVE`.
+    pub event_name: String,
+    /// `ApproximateCreationDateTime`.
+    pub created_ms: u64,
+    /// The record exactly as the function is to see it in `Records`.
+    pub record: Value,
+}
+
+/// Polls a stream for a function.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct StreamMapping {
+    config: StreamMappingConfig,
+    shards: BTreeMap<String, Shard>,
+    next_id: u64,
+}
+
+/// Is one call of the function the driver has to make.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StreamInvocation {
+    pub id: u64,
+    pub shard_id: String,
+    pub event: Value,
+}
+
+/// Is what a poll found: calls to make, and records too old to be sent any more.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct StreamPoll {
+    pub invocations: Vec<StreamInvocation>,
+    pub discarded: Vec<Discarded>,
+}
+
+/// Says that records were given up; `message` is for the on-failure destination.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Discarded {
+    pub shard_id: String,
+    pub sequence_numbers: Vec<String>,
+    pub message: Value,
+}
+
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+struct Shard {
+    parent_shard_id: Option<String>,
+    is_closed: bool,
+    /// Records that passed the filter and are in no batch yet.
+    pending: VecDeque<Pending>,
+    /// Batches to run before anything pending, in order; the first one may be running.
+    batches: VecDeque<Batch>,
+    running: Option<u64>,
+    window: Option<Window>,
+    checkpoint: Option<String>,
+    last_offered: Option<String>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Pending {
+    record: StreamRecord,
+    event_bytes: usize,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Batch {
+    kind: BatchKind,
+    /// Empty for the end of a window.
+    records: Vec<StreamRecord>,
+    /// Times the function ran, for the on-failure message.
+    invocations: u32,
+    /// Failures that used up a retry.
+    failures: u32,
+    /// Failures and throttles in a row, for the back-off.
+    setbacks: u32,
+    not_before_ms: u64,
+    last_failure: Option<Failure>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+enum BatchKind {
+    Records,
+    /// The final invocation of a window, early where its state was too big.
+    WindowEnd {
+        is_early: bool,
+    },
+}
+
+/// Is the last failure of a batch, for the on-failure message.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Failure {
+    invocation_id: u64,
+    is_function_error: bool,
+}
+
+/// Is an open tumbling window.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Window {
+    start_ms: u64,
+    end_ms: u64,
+    state: Value,
+    /// True where the state passed its limit, so that a final invocation is due early.
+    is_overfull: bool,
+}
+
+/// Is what a completed invocation means for its batch.
+enum Verdict {
+    /// The first records succeeded, up to all of them.
+    Done {
+        records: usize,
+        state: Option<Value>,
+    },
+    Failed {
+        is_function_error: bool,
+    },
+    Throttled,
+}
+
+#[derive(Clone, Copy)]
+enum Condition {
+    RetryAttemptsExhausted,
+    RecordAgeExceeded,
+}
+
+impl Condition {
+    fn name(self) -> &'static str {
+        match self {
+            Self::RetryAttemptsExhausted => "RetryAttemptsExhausted",
+            Self::RecordAgeExceeded => "RecordAgeExceeded",
+        }
+    }
+}
+
+impl StreamMapping {
+    /// Makes a mapping; refuses figures outside their range.
+    pub fn new(config: StreamMappingConfig) -> Result<Self, MappingError> {
+        check_range("BatchSize", config.batch_size, 1, BATCH_SIZE_MAX)?;
+        if let Some(seconds) = config.tumbling_window_seconds {
+            check_range("TumblingWindowInSeconds", seconds, 1, WINDOW_SECONDS_MAX)?;
+        }
+        if let Some(attempts) = config.maximum_retry_attempts {
+            check_range("MaximumRetryAttempts", attempts, 0, RETRY_ATTEMPTS_MAX)?;
+        }
+        if let Some(seconds) = config.maximum_record_age_seconds {
+            check_range("MaximumRecordAgeInSeconds", seconds, RECORD_AGE_SECONDS_MIN, RECORD_AGE_SECONDS_MAX)?;
+        }
+        Ok(Self { config, shards: BTreeMap::new(), next_id: 1 })
+    }
+
+    #[must_use]
+    pub fn config(&self) -> &StreamMappingConfig {
+        &self.config
+    }
+
+    /// Makes a shard known; once known, a second call changes nothing. A parent that is not known
+    /// counts as done, so parents are added first.
+    pub fn add_shard(&mut self, shard_id: &str, parent_shard_id: Option<&str>) {
+        self.shards
+            .entry(shard_id.to_owned())
+            .or_insert_with(|| Shard { parent_shard_id: parent_shard_id.map(str::to_owned), ..Shard::default() });
+    }
+
+    /// Appends records to a shard in order; those at or below the last offered one are ignored.
+    pub fn offer(&mut self, shard_id: &str, records: Vec<StreamRecord>) -> Result<(), MappingError> {
+        let shard = known_shard(&mut self.shards, shard_id)?;
+        if shard.is_closed && !records.is_empty() {
+            return Err(MappingError::ClosedShard { shard_id: shard_id.to_owned() });
+        }
+        for record in records {
+            let is_new = shard
+                .last_offered
+                .as_ref()
+                .is_none_or(|last_offered| compare_sequence(last_offered, &record.sequence_number) == Ordering::Less);
+            if !is_new {
+                continue;
+            }
+            shard.last_offered = Some(record.sequence_number.clone());
+            let names = self.config.event_names.as_ref();
+            if names.is_none_or(|names| names.contains(&record.event_name)) {
+                let event_bytes = record.record.to_string().len();
+                shard.pending.push_back(Pending { record, event_bytes });
+            }
+        }
+        shard.catch_up_checkpoint();
+        Ok(())
+    }
+
+    /// Says that no more records will come in this shard, so that its children may start.
+    pub fn close_shard(&mut self, shard_id: &str) -> Result<(), MappingError> {
+        known_shard(&mut self.shards, shard_id)?.is_closed = true;
+        Ok(())
+    }
+
+    /// Returns the invocations to run now, at most one per shard.
+    pub fn poll(&mut self, now_ms: u64) -> StreamPoll {
+        let mut poll = StreamPoll::default();
+        let blocked = self.blocked_shards();
+        for (shard_id, shard) in &mut self.shards {
+            if shard.running.is_some() || blocked.contains(shard_id) {
+                continue;
+            }
+            poll.discarded.extend(discard_aged(&self.config, now_ms, shard_id, shard));
+            if shard.batches.is_empty()
+                && let Some(batch) = next_batch(&self.config, now_ms, shard)
+            {
+                shard.batches.push_back(batch);
+            }
+            let Some(batch) = shard.batches.front() else {
+                continue;
+            };
+            if batch.not_before_ms > now_ms {
+                continue;
+            }
+            let id = self.next_id;
+            self.next_id += 1;
+            shard.running = Some(id);
+            poll.invocations.push(StreamInvocation {
+                id,
+                shard_id: shard_id.clone(),
+                event: event(&self.config, shard_id, batch, shard.window.as_ref()),
+            });
+        }
+        poll
+    }
+
+    /// Ends an invocation; returns what was given up because of it.
+    ///
+    /// Throttling uses up no retry; a bisection neither. The final invocation of a window is
+    /// retried until it succeeds. (Lambda developer guide, "Using Lambda with DynamoDB":
+    /// error handling, tumbling windows.)
+    pub fn complete(
+        &mut self,
+        now_ms: u64,
+        invocation_id: u64,
+        outcome: &Outcome,
+    ) -> Result<Vec<Discarded>, MappingError> {
+        let unknown = MappingError::UnknownInvocation { id: invocation_id };
+        let Some((shard_id, shard)) = self.shards.iter_mut().find(|(_, shard)| shard.running == Some(invocation_id))
+        else {
+            return Err(unknown);
+        };
+        shard.running = None;
+        let mut batch = shard.batches.pop_front().ok_or(unknown)?;
+        let verdict = judge(&self.config, &batch, outcome);
+        let mut discarded = Vec::new();
+        match verdict {
+            Verdict::Done { records, state } => {
+                batch.invocations += 1;
+                let is_partial = records < batch.records.len();
+                settle(shard, &mut batch, records, state);
+                if is_partial {
+                    let is_retry = !(self.config.bisect_batch_on_function_error && records > 0);
+                    batch.last_failure = Some(Failure { invocation_id, is_function_error: false });
+                    discarded = retry_or_discard(&self.config, now_ms, shard_id, shard, batch, is_retry);
+                }
+            }
+            Verdict::Failed { is_function_error } => {
+                batch.invocations += 1;
+                batch.last_failure = Some(Failure { invocation_id, is_function_error });
+                if self.config.bisect_batch_on_function_error && batch.records.len() > 1 {
+                    bisect(now_ms, shard, batch);
+                } else {
+                    discarded = retry_or_discard(&self.config, now_ms, shard_id, shard, batch, true);
+                }
+            }
+            Verdict::Throttled => {
+                discarded = retry_or_discard(&self.config, now_ms, shard_id, shard, batch, false);
+            }
+        }
+        shard.catch_up_checkpoint();
+        Ok(discarded)
+    }
+
+    /// Says whether everything offered was processed, filtered out or discarded. An open window
+    /// does not count: its records have been delivered.
+    #[must_use]
+    pub fn is_caught_up(&self) -> bool {
+        self.shards.values().all(|shard| shard.oldest().is_none())
+    }
+
+    /// Returns the age of the oldest record offered and not done, 0 when caught up.
+    #[must_use]
+    pub fn iterator_age_ms(&self, now_ms: u64) -> u64 {
+        let oldest_ms = self.shards.values().filter_map(|shard| shard.oldest().map(|record| record.created_ms)).min();
+        oldest_ms.map_or(0, |created_ms| now_ms.saturating_sub(created_ms))
+    }
+
+    /// Returns when polling again is worth it without a new record or a completion: a back-off or a
+    /// window ends, or a record passes its maximum age. A time that has passed means: now.
+    #[must_use]
+    pub fn next_event_ms(&self) -> Option<u64> {
+        let blocked = self.blocked_shards();
+        self.shards
+            .iter()
+            .filter(|(shard_id, shard)| shard.running.is_none() && !blocked.contains(*shard_id))
+            .filter_map(|(_, shard)| self.next_shard_event_ms(shard))
+            .min()
+    }
+
+    /// Returns the last sequence number of the shard that is done.
+    #[must_use]
+    pub fn checkpoint(&self, shard_id: &str) -> Option<&str> {
+        self.shards.get(shard_id)?.checkpoint.as_deref()
+    }
+
+    /// Returns the last sequence number offered for the shard: where a driver goes on reading.
+    #[must_use]
+    pub fn last_offered(&self, shard_id: &str) -> Option<&str> {
+        self.shards.get(shard_id)?.last_offered.as_deref()
+    }
+
+    /// Forgets the running invocations, as when the poller or the whole driver died; their batches
+    /// are offered again by `poll` and use up no retry.
+    pub fn forget_invocations(&mut self) {
+        for shard in self.shards.values_mut() {
+            shard.running = None;
+        }
+    }
+
+    fn next_shard_event_ms(&self, shard: &Shard) -> Option<u64> {
+        const NOW: u64 = 0;
+        if let Some(batch) = shard.batches.front() {
+            let too_old_ms = batch.records.first().and_then(|record| too_old_ms(&self.config, record));
+            return too_old_ms.into_iter().chain([batch.not_before_ms]).min();
+        }
+        if !shard.pending.is_empty() {
+            return Some(NOW);
+        }
+        let window = shard.window.as_ref()?;
+        let is_due = shard.is_closed || window.is_overfull;
+        Some(if is_due { NOW } else { window.end_ms })
+    }
+
+    /// Returns the shards whose parent is known and not done.
+    fn blocked_shards(&self) -> BTreeSet<String> {
+        let is_blocked = |shard: &Shard| {
+            shard
+                .parent_shard_id
+                .as_ref()
+                .and_then(|parent_shard_id| self.shards.get(parent_shard_id))
+                .is_some_and(|parent| !parent.is_done())
+        };
+        self.shards.iter().filter(|(_, shard)| is_blocked(shard)).map(|(shard_id, _)| shard_id.clone()).collect()
+    }
+}
+
+impl Shard {
+    fn is_done(&self) -> bool {
+        self.is_closed && self.pending.is_empty() && self.batches.is_empty() && self.window.is_none()
+    }
+
+    /// Returns the oldest record that is neither done nor discarded.
+    fn oldest(&self) -> Option<&StreamRecord> {
+        self.batches
+            .iter()
+            .find_map(|batch| batch.records.first())
+            .or_else(|| self.pending.front().map(|pending| &pending.record))
+    }
+
+    /// Moves the checkpoint over records that were filtered out, once nothing is before them.
+    fn catch_up_checkpoint(&mut self) {
+        if self.oldest().is_none() {
+            self.checkpoint.clone_from(&self.last_offered);
+        }
+    }
+
+    fn pass(&mut self, records: &[StreamRecord]) {
+        if let Some(last) = records.last() {
+            self.checkpoint = Some(last.sequence_number.clone());
+        }
+    }
+}
+
+impl Batch {
+    fn new(kind: BatchKind, records: Vec<StreamRecord>) -> Self {
+        Self { kind, records, invocations: 0, failures: 0, setbacks: 0, not_before_ms: 0, last_failure: None }
+    }
+}
+
+fn known_shard<'a>(shards: &'a mut BTreeMap<String, Shard>, shard_id: &str) -> Result<&'a mut Shard, MappingError> {
+    shards.get_mut(shard_id).ok_or_else(|| MappingError::UnknownShard { shard_id: shard_id.to_owned() })
+}
+
+/// Compares decimal numbers of any length.
+fn compare_sequence(left: &str, right: &str) -> Ordering {
+    let left = left.trim_start_matches('0');
+    let right = right.trim_start_matches('0');
+    left.len().cmp(&right.len()).then_with(|| left.cmp(right))
+}
+
+/// Returns when a record first is older than the maximum.
+fn too_old_ms(config: &StreamMappingConfig, record: &StreamRecord) -> Option<u64> {
+    let age_seconds_max = config.maximum_record_age_seconds?;
+    Some(record.created_ms + u64::from(age_seconds_max) * MS_PER_SECOND + 1)
+}
+
+/// Gives up the records at the front that are older than the maximum age.
+fn discard_aged(config: &StreamMappingConfig, now_ms: u64, shard_id: &str, shard: &mut Shard) -> Vec<Discarded> {
+    let is_aged = |record: &StreamRecord| too_old_ms(config, record).is_some_and(|too_old_ms| too_old_ms <= now_ms);
+    let mut discarded = Vec::new();
+    let mut give_up = |shard: &mut Shard, aged: Batch| {
+        shard.pass(&aged.records);
+        discarded.push(discard(config, now_ms, shard_id, aged, Condition::RecordAgeExceeded));
+    };
+    while let Some(mut batch) = shard.batches.pop_front() {
+        let aged = batch.records.iter().take_while(|record| is_aged(record)).count();
+        if aged > 0 {
+            let mut aged_batch = batch.clone();
+            batch.records.drain(..aged);
+            aged_batch.records.truncate(aged);
+            give_up(shard, aged_batch);
+        }
+        if !batch.records.is_empty() || batch.kind != BatchKind::Records {
+            shard.batches.push_front(batch);
+            break;
+        }
+    }
+    if shard.batches.is_empty() {
+        let mut aged = Vec::new();
+        while let Some(pending) = shard.pending.pop_front_if(|pending| is_aged(&pending.record)) {
+            aged.push(pending.record);
+        }
+        if !aged.is_empty() {
+            give_up(shard, Batch::new(BatchKind::Records, aged));
+        }
+    }
+    shard.catch_up_checkpoint();
+    discarded
+}
+
+/// Forms the next batch of what is pending, or the end of a window.
+fn next_batch(config: &StreamMappingConfig, now_ms: u64, shard: &mut Shard) -> Option<Batch> {
+    let Some(window_seconds) = config.tumbling_window_seconds else {
+        let records = take_pending(config, shard, |_| true);
+        return (!records.is_empty()).then(|| Batch::new(BatchKind::Records, records));
+    };
+    let window_ms = u64::from(window_seconds) * MS_PER_SECOND;
+    let start_of = |record: &StreamRecord| record.created_ms / window_ms * window_ms;
+    let first_start_ms = shard.pending.front().map(|pending| start_of(&pending.record));
+    if let Some(window) = &shard.window {
+        let is_over = match first_start_ms {
+            Some(start_ms) => start_ms > window.start_ms,
+            None => shard.is_closed || window.end_ms <= now_ms,
+        };
+        if window.is_overfull || is_over {
+            let is_early = window.is_overfull;
+            return Some(Batch::new(BatchKind::WindowEnd { is_early }, Vec::new()));
+        }
+    }
+    let first_start_ms = first_start_ms?;
+    let start_ms = shard
+        .window
+        .get_or_insert_with(|| Window {
+            start_ms: first_start_ms,
+            end_ms: first_start_ms + window_ms,
+            state: Value::Object(Map::new()),
+            is_overfull: false,
+        })
+        .start_ms;
+    let records = take_pending(config, shard, |record| start_of(record) <= start_ms);
+    Some(Batch::new(BatchKind::Records, records))
+}
+
+/// Takes what fits one event and is wanted; the first record always fits.
+fn take_pending(
+    config: &StreamMappingConfig,
+    shard: &mut Shard,
+    is_wanted: impl Fn(&StreamRecord) -> bool,
+) -> Vec<StreamRecord> {
+    let mut records = Vec::new();
+    let mut event_bytes = 0;
+    while records.len() < config.batch_size as usize {
+        let Some(pending) = shard.pending.pop_front_if(|pending| {
+            let fits = records.is_empty() || event_bytes + pending.event_bytes <= EVENT_BYTES_MAX;
+            fits && is_wanted(&pending.record)
+        }) else {
+            break;
+        };
+        event_bytes += pending.event_bytes;
+        records.push(pending.record);
+    }
+    records
+}
+
+/// Builds the event as Lambda does. (Lambda developer guide, "Using Lambda with DynamoDB" and
+/// "tumbling windows".)
+fn event(config: &StreamMappingConfig, shard_id: &str, batch: &Batch, window: Option<&Window>) -> Value {
+    let records: Vec<&Value> = batch.records.iter().map(|record| &record.record).collect();
+    let Some(window) = window else {
+        return json!({ "Records": records });
+    };
+    let (is_final, is_early) = match batch.kind {
+        BatchKind::Records => (false, false),
+        BatchKind::WindowEnd { is_early } => (true, is_early),
+    };
+    json!({
+        "Records": records,
+        "window": {
+            "start": iso_seconds(window.start_ms),
+            "end": iso_seconds(window.end_ms),
+        },
+        "state": window.state,
+        "shardId": shard_id,
+        "eventSourceARN": config.stream_arn,
+        "isFinalInvokeForWindow": is_final,
+        "isWindowTerminatedEarly": is_early,
+    })
+}
+
+/// Decides what an outcome means. With a tumbling window a response without `state` is a failure.
+fn judge(config: &StreamMappingConfig, batch: &Batch, outcome: &Outcome) -> Verdict {
+    let response = match outcome {
+        Outcome::Succeeded(response) => response.as_ref(),
+        Outcome::FunctionError | Outcome::TimedOut => {
+            return Verdict::Failed { is_function_error: true };
+        }
+        Outcome::Throttled => return Verdict::Throttled,
+    };
+    let malformed = Verdict::Failed { is_function_error: false };
+    let state = response.and_then(|response| response.get("state"));
+    let state = match (config.tumbling_window_seconds, state) {
+        (None, _) => None,
+        (Some(_), Some(state @ Value::Object(_))) => Some(state.clone()),
+        (Some(_), _) => return malformed,
+    };
+    let all = batch.records.len();
+    if !config.report_batch_item_failures {
+        return Verdict::Done { records: all, state };
+    }
+    match item_failures(response) {
+        ItemFailures::None => Verdict::Done { records: all, state },
+        ItemFailures::Malformed => malformed,
+        ItemFailures::Some(ids) => {
+            let place_of = |id: &str| batch.records.iter().position(|record| record.sequence_number == id);
+            let places: Option<Vec<usize>> = ids.into_iter().map(place_of).collect();
+            match places.and_then(|places| places.into_iter().min()) {
+                Some(records) => Verdict::Done { records, state },
+                None => malformed,
+            }
+        }
+    }
+}
+
+/// Passes the records that are done. The returned state counts if any record does, since what the
+/// function folded into it is not sent again.
+fn settle(shard: &mut Shard, batch: &mut Batch, records: usize, state: Option<Value>) {
+    let done: Vec<StreamRecord> = batch.records.drain(..records).collect();
+    shard.pass(&done);
+    match batch.kind {
+        BatchKind::Records => {
+            if let (Some(window), Some(state), true) = (&mut shard.window, state, records > 0) {
+                window.is_overfull = state.to_string().len() > STATE_BYTES_MAX;
+                window.state = state;
+            }
+        }
+        BatchKind::WindowEnd { is_early: true } => {
+            if let Some(window) = &mut shard.window {
+                window.state = Value::Object(Map::new());
+                window.is_overfull = false;
+            }
+        }
+        BatchKind::WindowEnd { is_early: false } => shard.window = None,
+    }
+}
+
+/// Puts a batch back to the front, or gives it up where its retries are used up.
+fn retry_or_discard(
+    config: &StreamMappingConfig,
+    now_ms: u64,
+    shard_id: &str,
+    shard: &mut Shard,
+    mut batch: Batch,
+    uses_retry: bool,
+) -> Vec<Discarded> {
+    let is_last = uses_retry
+        && batch.kind == BatchKind::Records
+        && config.maximum_retry_attempts.is_some_and(|attempts| batch.failures >= attempts);
+    if is_last {
+        shard.pass(&batch.records);
+        let condition = Condition::RetryAttemptsExhausted;
+        return vec![discard(config, now_ms, shard_id, batch, condition)];
+    }
+    batch.failures += u32::from(uses_retry);
+    batch.setbacks += 1;
+    batch.not_before_ms = now_ms + back_off_ms(batch.setbacks);
+    shard.batches.push_front(batch);
+    Vec::new()
+}
+
+/// Splits a failed batch in two that are tried one after the other.
+fn bisect(now_ms: u64, shard: &mut Shard, mut first: Batch) {
+    first.setbacks += 1;
+    let mut second = first.clone();
+    second.records = first.records.split_off(first.records.len() / 2);
+    second.setbacks = 0;
+    second.not_before_ms = 0;
+    first.not_before_ms = now_ms + back_off_ms(first.setbacks);
+    shard.batches.push_front(second);
+    shard.batches.push_front(first);
+}
+
+/// Builds the on-failure message. (Lambda developer guide, "Retain discarded batch records".)
+fn discard(config: &StreamMappingConfig, now_ms: u64, shard_id: &str, batch: Batch, condition: Condition) -> Discarded {
+    let request_number = batch.last_failure.as_ref().map_or(0, |failure| failure.invocation_id);
+    let response_context = batch.last_failure.as_ref().map(|failure| {
+        let mut context = json!({ "statusCode": 200, "executedVersion": "$LATEST" });
+        if failure.is_function_error {
+            context["functionError"] = json!("Unhandled");
+        }
+        context
+    });
+    let sequence_numbers: Vec<String> = batch.records.iter().map(|record| record.sequence_number.clone()).collect();
+    let arrival = |record: Option<&StreamRecord>| record.map(|record| iso_seconds(record.created_ms));
+    let message = json!({
+        "requestContext": {
+            "requestId": uuid("request", request_number),
+            "functionArn": config.function_arn,
+            "condition": condition.name(),
+            "approximateInvokeCount": batch.invocations,
+        },
+        "responseContext": response_context,
+        "version": "1.0",
+        "timestamp": iso_millis(now_ms),
+        "DDBStreamBatchInfo": {
+            "shardId": shard_id,
+            "startSequenceNumber": sequence_numbers.first(),
+            "endSequenceNumber": sequence_numbers.last(),
+            "approximateArrivalOfFirstRecord": arrival(batch.records.first()),
+            "approximateArrivalOfLastRecord": arrival(batch.records.last()),
+            "batchSize": sequence_numbers.len(),
+            "streamArn": config.stream_arn,
+        },
+    });
+    Discarded { shard_id: shard_id.to_owned(), sequence_numbers, message }
+}

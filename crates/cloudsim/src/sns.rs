@@ -1,0 +1,422 @@
+//! SNS topics with SQS subscriptions, raw or in the JSON envelope, filtered by message attributes.
+//!
+//! Publishing only says what goes where: the driver sends the deliveries. Not here: other protocols,
+//! FIFO topics, per-protocol messages, delivery retries, signatures that verify.
+
+mod filter;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+use thiserror::Error;
+
+use self::filter::FilterPolicy;
+use crate::Account;
+use crate::attribute;
+use crate::attribute::{AttributeValue, MessageAttributes};
+use crate::encoding::{base64, iso_millis, uuid};
+
+const MESSAGE_BYTES_MAX: usize = 262_144;
+const SUBJECT_LENGTH_MAX: usize = 100;
+const TOPIC_NAME_LENGTH_MAX: usize = 256;
+
+/// SQS takes no more attributes, so raw delivery of a message with more is lost.
+/// (SNS developer guide, "raw message delivery".)
+const RAW_ATTRIBUTES_MAX: usize = 10;
+
+const TOPIC_ATTRIBUTES: [&str; 7] =
+    ["DisplayName", "Policy", "DeliveryPolicy", "KmsMasterKeyId", "SignatureVersion", "TracingConfig", "FifoTopic"];
+
+/// Holds the topics and subscriptions of one account and region.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Sns {
+    account: Account,
+    topics: BTreeMap<String, Topic>,
+    subscriptions: BTreeMap<String, Subscription>,
+    next_number: u64,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Topic {
+    attributes: BTreeMap<String, String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Subscription {
+    topic_arn: String,
+    protocol: String,
+    endpoint: String,
+    /// As they were set.
+    attributes: BTreeMap<String, String>,
+    is_raw: bool,
+    filter: Option<FilterPolicy>,
+}
+
+/// Is a subscription as the listings show it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SubscriptionSummary {
+    pub subscription_arn: String,
+    pub topic_arn: String,
+    pub protocol: String,
+    pub endpoint: String,
+}
+
+/// Is what `Subscribe` takes.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SubscribeRequest {
+    pub topic_arn: String,
+    /// Only `sqs`.
+    pub protocol: String,
+    /// The ARN of the queue.
+    pub endpoint: String,
+    /// `RawMessageDelivery`, `FilterPolicy`, `FilterPolicyScope` by their AWS names.
+    pub attributes: BTreeMap<String, String>,
+}
+
+/// Is what `Publish` takes.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PublishRequest {
+    pub topic_arn: String,
+    pub message: String,
+    pub subject: Option<String>,
+    pub message_attributes: MessageAttributes,
+}
+
+/// Is what `Publish` answers, and what the driver has to send to queues.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Published {
+    pub message_id: String,
+    pub deliveries: Vec<Delivery>,
+}
+
+/// Is one message for one queue.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Delivery {
+    pub queue_arn: String,
+    pub body: String,
+    /// Only with raw delivery; the envelope carries them otherwise.
+    pub message_attributes: MessageAttributes,
+}
+
+/// Refuses an SNS call, as AWS does.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum SnsError {
+    #[error("topic or subscription does not exist")]
+    NotFound,
+    #[error("invalid parameter: {parameter}: {reason}")]
+    InvalidParameter { parameter: &'static str, reason: &'static str },
+}
+
+impl SnsError {
+    /// Returns the code of the query protocol.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::NotFound => "NotFound",
+            Self::InvalidParameter { .. } => "InvalidParameter",
+        }
+    }
+}
+
+impl Sns {
+    #[must_use]
+    pub fn new(account: Account) -> Self {
+        Self { account, topics: BTreeMap::new(), subscriptions: BTreeMap::new(), next_number: 1 }
+    }
+
+    /// Creates a topic and returns its ARN; the same name again returns the same ARN, and is refused
+    /// only where a given attribute differs.
+    pub fn create_topic(&mut self, name: &str, attributes: &BTreeMap<String, String>) -> Result<String, SnsError> {
+        let is_name_char = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+        if name.is_empty() || name.len() > TOPIC_NAME_LENGTH_MAX || !name.chars().all(is_name_char) {
+            return Err(refused("Name", "1 to 256 letters, digits, hyphens and underscores"));
+        }
+        for (attribute, value) in attributes {
+            check_topic_attribute(attribute, value)?;
+        }
+        let topic_arn = format!("arn:aws:sns:{}:{}:{name}", self.account.region, self.account.id);
+        let topic = self.topics.entry(topic_arn.clone()).or_insert_with(|| Topic { attributes: attributes.clone() });
+        let is_same = |(attribute, value): (&String, &String)| topic.attributes.get(attribute) == Some(value);
+        if !attributes.iter().all(is_same) {
+            return Err(refused("Attributes", "the topic already exists with different attributes"));
+        }
+        Ok(topic_arn)
+    }
+
+    /// Deletes a topic with its subscriptions; a topic that is not there is fine, as on AWS.
+    pub fn delete_topic(&mut self, topic_arn: &str) {
+        self.topics.remove(topic_arn);
+        self.subscriptions.retain(|_, subscription| subscription.topic_arn != topic_arn);
+    }
+
+    #[must_use]
+    pub fn topic_arns(&self) -> Vec<String> {
+        self.topics.keys().cloned().collect()
+    }
+
+    pub fn topic_attributes(&self, topic_arn: &str) -> Result<BTreeMap<String, String>, SnsError> {
+        let topic = self.topics.get(topic_arn).ok_or(SnsError::NotFound)?;
+        let confirmed = self.subscriptions.values().filter(|subscription| subscription.topic_arn == topic_arn).count();
+        let mut attributes = topic.attributes.clone();
+        let mut put = |name: &str, value: String| attributes.insert(name.to_owned(), value);
+        put("TopicArn", topic_arn.to_owned());
+        put("Owner", self.account.id.clone());
+        put("SubscriptionsConfirmed", confirmed.to_string());
+        put("SubscriptionsPending", "0".to_owned());
+        put("SubscriptionsDeleted", "0".to_owned());
+        Ok(attributes)
+    }
+
+    pub fn set_topic_attribute(&mut self, topic_arn: &str, name: &str, value: &str) -> Result<(), SnsError> {
+        let topic = self.topics.get_mut(topic_arn).ok_or(SnsError::NotFound)?;
+        check_topic_attribute(name, value)?;
+        set_or_remove(&mut topic.attributes, name, value);
+        Ok(())
+    }
+
+    /// Subscribes a queue and returns the subscription ARN; the same endpoint again returns the same
+    /// ARN, and is refused where the attributes differ.
+    pub fn subscribe(&mut self, request: &SubscribeRequest) -> Result<String, SnsError> {
+        if !self.topics.contains_key(&request.topic_arn) {
+            return Err(SnsError::NotFound);
+        }
+        if request.protocol != "sqs" {
+            return Err(refused("Protocol", "only sqs is modelled"));
+        }
+        if !request.endpoint.starts_with("arn:aws:sqs:") {
+            return Err(refused("Endpoint", "an SQS endpoint is the ARN of a queue"));
+        }
+        let mut subscription = Subscription {
+            topic_arn: request.topic_arn.clone(),
+            protocol: request.protocol.clone(),
+            endpoint: request.endpoint.clone(),
+            attributes: BTreeMap::new(),
+            is_raw: false,
+            filter: None,
+        };
+        for (name, value) in &request.attributes {
+            subscription.set(name, value)?;
+        }
+        let existing = self
+            .subscriptions
+            .iter()
+            .find(|(_, existing)| existing.topic_arn == request.topic_arn && existing.endpoint == request.endpoint);
+        match existing {
+            Some((arn, existing)) if *existing == subscription => Ok(arn.clone()),
+            Some(_) => Err(refused("Attributes", "the subscription already exists with different attributes")),
+            None => {
+                let arn = format!("{}:{}", request.topic_arn, uuid("subscription", self.take_number()));
+                self.subscriptions.insert(arn.clone(), subscription);
+                Ok(arn)
+            }
+        }
+    }
+
+    /// Removes a subscription; one that is not there is fine.
+    pub fn unsubscribe(&mut self, subscription_arn: &str) {
+        self.subscriptions.remove(subscription_arn);
+    }
+
+    /// Lists subscriptions, of one topic where given.
+    pub fn subscriptions(&self, topic_arn: Option<&str>) -> Result<Vec<SubscriptionSummary>, SnsError> {
+        if topic_arn.is_some_and(|topic_arn| !self.topics.contains_key(topic_arn)) {
+            return Err(SnsError::NotFound);
+        }
+        Ok(self
+            .subscriptions
+            .iter()
+            .filter(|(_, subscription)| topic_arn.is_none_or(|arn| subscription.topic_arn == arn))
+            .map(|(arn, subscription)| SubscriptionSummary {
+                subscription_arn: arn.clone(),
+                topic_arn: subscription.topic_arn.clone(),
+                protocol: subscription.protocol.clone(),
+                endpoint: subscription.endpoint.clone(),
+            })
+            .collect())
+    }
+
+    pub fn subscription_attributes(&self, subscription_arn: &str) -> Result<BTreeMap<String, String>, SnsError> {
+        let subscription = self.subscriptions.get(subscription_arn).ok_or(SnsError::NotFound)?;
+        let mut attributes = subscription.attributes.clone();
+        let mut put = |name: &str, value: String| attributes.insert(name.to_owned(), value);
+        put("SubscriptionArn", subscription_arn.to_owned());
+        put("TopicArn", subscription.topic_arn.clone());
+        put("Owner", self.account.id.clone());
+        put("Protocol", subscription.protocol.clone());
+        put("Endpoint", subscription.endpoint.clone());
+        put("RawMessageDelivery", subscription.is_raw.to_string());
+        put("PendingConfirmation", "false".to_owned());
+        put("ConfirmationWasAuthenticated", "true".to_owned());
+        Ok(attributes)
+    }
+
+    pub fn set_subscription_attribute(
+        &mut self,
+        subscription_arn: &str,
+        name: &str,
+        value: &str,
+    ) -> Result<(), SnsError> {
+        self.subscriptions.get_mut(subscription_arn).ok_or(SnsError::NotFound)?.set(name, value)
+    }
+
+    /// Publishes a message; returns its id and what is to be sent to which queue.
+    pub fn publish(&mut self, now_ms: u64, request: &PublishRequest) -> Result<Published, SnsError> {
+        if !self.topics.contains_key(&request.topic_arn) {
+            return Err(SnsError::NotFound);
+        }
+        check_message(request)?;
+        let message_id = uuid("notification", self.take_number());
+        let deliveries = self
+            .subscriptions
+            .iter()
+            .filter(|(_, subscription)| subscription.wants(request))
+            .map(|(arn, subscription)| self.delivery(now_ms, &message_id, request, arn, subscription))
+            .collect();
+        Ok(Published { message_id, deliveries })
+    }
+
+    fn take_number(&mut self) -> u64 {
+        let number = self.next_number;
+        self.next_number += 1;
+        number
+    }
+
+    fn delivery(
+        &self,
+        now_ms: u64,
+        message_id: &str,
+        request: &PublishRequest,
+        subscription_arn: &str,
+        subscription: &Subscription,
+    ) -> Delivery {
+        if subscription.is_raw {
+            return Delivery {
+                queue_arn: subscription.endpoint.clone(),
+                body: request.message.clone(),
+                message_attributes: request.message_attributes.clone(),
+            };
+        }
+        let service = format!("https://sns.{}.amazonaws.com/", self.account.region);
+        let mut envelope = json!({
+            "Type": "Notification",
+            "MessageId": message_id,
+            "TopicArn": request.topic_arn,
+            "Message": request.message,
+            "Timestamp": iso_millis(now_ms),
+            "SignatureVersion": "1",
+            "Signature": "unsigned",
+            "SigningCertURL": service,
+            "UnsubscribeURL":
+                format!("{service}?Action=Unsubscribe&SubscriptionArn={subscription_arn}"),
+        });
+        if let Some(subject) = &request.subject {
+            envelope["Subject"] = json!(subject);
+        }
+        if !request.message_attributes.is_empty() {
+            envelope["MessageAttributes"] = envelope_attributes(&request.message_attributes);
+        }
+        Delivery {
+            queue_arn: subscription.endpoint.clone(),
+            body: envelope.to_string(),
+            message_attributes: MessageAttributes::new(),
+        }
+    }
+}
+
+impl Subscription {
+    fn set(&mut self, name: &str, value: &str) -> Result<(), SnsError> {
+        match (name, value) {
+            ("RawMessageDelivery", "true") => self.is_raw = true,
+            ("RawMessageDelivery", "false") => self.is_raw = false,
+            ("RawMessageDelivery", _) => return Err(refused("RawMessageDelivery", "not a boolean")),
+            ("FilterPolicy", "" | "{}") => self.filter = None,
+            ("FilterPolicy", policy) => self.filter = Some(FilterPolicy::parse(policy)?),
+            ("FilterPolicyScope", "MessageAttributes") | ("RedrivePolicy" | "DeliveryPolicy", _) => {}
+            ("FilterPolicyScope", _) => {
+                return Err(refused("FilterPolicyScope", "only MessageAttributes is modelled"));
+            }
+            _ => return Err(refused("AttributeName", "unknown subscription attribute")),
+        }
+        set_or_remove(&mut self.attributes, name, value);
+        Ok(())
+    }
+
+    fn wants(&self, request: &PublishRequest) -> bool {
+        let attributes = &request.message_attributes;
+        let fits = !self.is_raw || attributes.len() <= RAW_ATTRIBUTES_MAX;
+        let accepted = self.filter.as_ref().is_none_or(|filter| filter.accepts(attributes));
+        request.topic_arn == self.topic_arn && fits && accepted
+    }
+}
+
+fn envelope_attributes(attributes: &MessageAttributes) -> Value {
+    let members: Map<String, Value> = attributes
+        .iter()
+        .map(|(name, attribute)| {
+            let value = match &attribute.value {
+                AttributeValue::Text(text) => text.clone(),
+                AttributeValue::Binary(bytes) => base64(bytes),
+            };
+            let member = json!({ "Type": attribute.data_type, "Value": value });
+            (name.clone(), member)
+        })
+        .collect();
+    Value::Object(members)
+}
+
+/// (SNS API reference, `Publish`.)
+fn check_message(request: &PublishRequest) -> Result<(), SnsError> {
+    if request.message.is_empty() {
+        return Err(refused("Message", "empty message"));
+    }
+    let size_bytes = request.message.len() + attribute::size_bytes(&request.message_attributes);
+    if size_bytes > MESSAGE_BYTES_MAX {
+        return Err(refused("Message", "message too long"));
+    }
+    for (name, message_attribute) in &request.message_attributes {
+        // `String.Array` is a type of SNS's own; its value is text like that of any String.
+        if let Some(reason) = attribute::fault(name, message_attribute) {
+            return Err(refused("MessageAttributes", reason));
+        }
+    }
+    match &request.subject {
+        Some(subject) => check_subject(subject),
+        None => Ok(()),
+    }
+}
+
+fn check_subject(subject: &str) -> Result<(), SnsError> {
+    let is_printable = subject.chars().all(|c| c == ' ' || c.is_ascii_graphic());
+    if subject.is_empty() || subject.len() > SUBJECT_LENGTH_MAX || subject.starts_with(' ') || !is_printable {
+        return Err(refused(
+            "Subject",
+            "1 to 100 printable ASCII characters, the first a letter, number or punctuation mark",
+        ));
+    }
+    Ok(())
+}
+
+fn check_topic_attribute(name: &str, value: &str) -> Result<(), SnsError> {
+    if !TOPIC_ATTRIBUTES.contains(&name) {
+        return Err(refused("AttributeName", "unknown topic attribute"));
+    }
+    if name == "FifoTopic" && value != "false" {
+        return Err(refused("FifoTopic", "FIFO topics are not modelled"));
+    }
+    Ok(())
+}
+
+fn set_or_remove(attributes: &mut BTreeMap<String, String>, name: &str, value: &str) {
+    if value.is_empty() {
+        attributes.remove(name);
+    } else {
+        attributes.insert(name.to_owned(), value.to_owned());
+    }
+}
+
+fn refused(parameter: &'static str, reason: &'static str) -> SnsError {
+    SnsError::InvalidParameter { parameter, reason }
+}

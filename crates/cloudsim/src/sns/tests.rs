@@ -1,0 +1,260 @@
+//! The rules of SNS as claims.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use super::*;
+use crate::attribute::MessageAttribute;
+
+const NOW: u64 = 1_800_000_000_000;
+const QUEUE: &str = "arn:aws:sqs:us-east-1:000000000000:alerts";
+
+fn attributes(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+    pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+}
+
+fn sns_with(subscription: &[(&str, &str)]) -> (Sns, String) {
+    let mut sns = Sns::new(Account::default());
+    let topic_arn = sns.create_topic("alerts", &BTreeMap::new()).unwrap();
+    sns.subscribe(&subscribe(&topic_arn, subscription)).unwrap();
+    (sns, topic_arn)
+}
+
+fn subscribe(topic_arn: &str, subscription: &[(&str, &str)]) -> SubscribeRequest {
+    SubscribeRequest {
+        topic_arn: topic_arn.to_owned(),
+        protocol: "sqs".to_owned(),
+        endpoint: QUEUE.to_owned(),
+        attributes: attributes(subscription),
+    }
+}
+
+fn message(topic_arn: &str) -> PublishRequest {
+    PublishRequest { topic_arn: topic_arn.to_owned(), message: "hello".to_owned(), ..PublishRequest::default() }
+}
+
+fn number(text: &str) -> MessageAttribute {
+    MessageAttribute { data_type: "Number".to_owned(), value: AttributeValue::Text(text.to_owned()) }
+}
+
+fn array(text: &str) -> MessageAttribute {
+    MessageAttribute { data_type: "String.Array".to_owned(), value: AttributeValue::Text(text.to_owned()) }
+}
+
+/// Says whether a subscription with this policy gets a message with these attributes.
+fn passes(policy: &Value, message_attributes: &[(&str, MessageAttribute)]) -> bool {
+    let (mut sns, topic_arn) = sns_with(&[("FilterPolicy", &policy.to_string())]);
+    let message_attributes =
+        message_attributes.iter().map(|(name, attribute)| ((*name).to_owned(), attribute.clone())).collect();
+    let request = PublishRequest { message_attributes, ..message(&topic_arn) };
+    !sns.publish(NOW, &request).unwrap().deliveries.is_empty()
+}
+
+fn refused(result: Result<impl std::fmt::Debug, SnsError>) -> &'static str {
+    match result.unwrap_err() {
+        SnsError::InvalidParameter { parameter, .. } => parameter,
+        SnsError::NotFound => panic!("not found"),
+    }
+}
+
+#[test]
+fn creating_a_topic_again_returns_the_same_topic() {
+    let (mut sns, topic_arn) = sns_with(&[]);
+    assert_eq!(topic_arn, "arn:aws:sns:us-east-1:000000000000:alerts");
+    assert_eq!(sns.create_topic("alerts", &BTreeMap::new()), Ok(topic_arn.clone()));
+    assert_eq!(refused(sns.create_topic("alerts", &attributes(&[("DisplayName", "x")]))), "Attributes");
+    assert_eq!(refused(sns.create_topic("a b", &BTreeMap::new())), "Name");
+    assert_eq!(sns.topic_arns(), [topic_arn]);
+}
+
+#[test]
+fn topic_attributes_can_be_set_and_read() {
+    let (mut sns, topic_arn) = sns_with(&[]);
+    sns.set_topic_attribute(&topic_arn, "DisplayName", "Alerts").unwrap();
+    let all = sns.topic_attributes(&topic_arn).unwrap();
+    assert_eq!(all["DisplayName"], "Alerts");
+    assert_eq!(all["SubscriptionsConfirmed"], "1");
+    assert_eq!(refused(sns.set_topic_attribute(&topic_arn, "Nonsense", "x")), "AttributeName");
+}
+
+#[test]
+fn subscribing_again_returns_the_same_subscription() {
+    let (mut sns, topic_arn) = sns_with(&[("RawMessageDelivery", "true")]);
+    let arn = sns.subscriptions(Some(&topic_arn)).unwrap().remove(0).subscription_arn;
+    let same = subscribe(&topic_arn, &[("RawMessageDelivery", "true")]);
+    assert_eq!(sns.subscribe(&same), Ok(arn));
+    assert_eq!(refused(sns.subscribe(&subscribe(&topic_arn, &[]))), "Attributes");
+}
+
+#[test]
+fn only_queues_can_subscribe() {
+    let (mut sns, topic_arn) = sns_with(&[]);
+    let mail = SubscribeRequest { protocol: "email".to_owned(), ..subscribe(&topic_arn, &[]) };
+    assert_eq!(refused(sns.subscribe(&mail)), "Protocol");
+}
+
+#[test]
+fn a_deleted_topic_takes_its_subscriptions_with_it() {
+    let (mut sns, topic_arn) = sns_with(&[]);
+    sns.delete_topic(&topic_arn);
+    sns.delete_topic(&topic_arn);
+    assert_eq!(sns.subscriptions(None), Ok(Vec::new()));
+    assert_eq!(sns.publish(NOW, &message(&topic_arn)), Err(SnsError::NotFound));
+}
+
+// SNS developer guide, "Parsing message formats": the notification envelope.
+#[test]
+fn a_queue_gets_the_envelope() {
+    let (mut sns, topic_arn) = sns_with(&[]);
+    let request = PublishRequest {
+        subject: Some("Subject".to_owned()),
+        message_attributes: MessageAttributes::from([("tenant".to_owned(), MessageAttribute::string("t"))]),
+        ..message(&topic_arn)
+    };
+    let published = sns.publish(NOW, &request).unwrap();
+    let delivery = &published.deliveries[0];
+    assert_eq!(delivery.queue_arn, QUEUE);
+    assert!(delivery.message_attributes.is_empty());
+    let envelope: Value = serde_json::from_str(&delivery.body).unwrap();
+    assert_eq!(envelope["Type"], "Notification");
+    assert_eq!(envelope["MessageId"], json!(published.message_id));
+    assert_eq!(envelope["TopicArn"], json!(topic_arn));
+    assert_eq!(envelope["Subject"], "Subject");
+    assert_eq!(envelope["Message"], "hello");
+    assert_eq!(envelope["Timestamp"], "2027-01-15T08:00:00.000Z");
+    assert_eq!(envelope["MessageAttributes"], json!({ "tenant": { "Type": "String", "Value": "t" } }));
+}
+
+#[test]
+fn raw_delivery_passes_body_and_attributes_as_they_are() {
+    let (mut sns, topic_arn) = sns_with(&[("RawMessageDelivery", "true")]);
+    let message_attributes = MessageAttributes::from([("tenant".to_owned(), MessageAttribute::string("t"))]);
+    let request = PublishRequest { message_attributes: message_attributes.clone(), ..message(&topic_arn) };
+    let delivery = sns.publish(NOW, &request).unwrap().deliveries.remove(0);
+    assert_eq!((delivery.body.as_str(), delivery.message_attributes), ("hello", message_attributes));
+}
+
+// SNS developer guide, "raw message delivery": more than 10 attributes are discarded.
+#[test]
+fn raw_delivery_of_more_than_10_attributes_is_lost() {
+    let (mut sns, topic_arn) = sns_with(&[("RawMessageDelivery", "true")]);
+    let message_attributes = (0..11).map(|n| (format!("n{n}"), MessageAttribute::string("v"))).collect();
+    let request = PublishRequest { message_attributes, ..message(&topic_arn) };
+    assert_eq!(sns.publish(NOW, &request).unwrap().deliveries, []);
+}
+
+#[test]
+fn an_unsubscribed_queue_gets_nothing() {
+    let (mut sns, topic_arn) = sns_with(&[]);
+    let arn = sns.subscriptions(None).unwrap().remove(0).subscription_arn;
+    sns.unsubscribe(&arn);
+    assert_eq!(sns.publish(NOW, &message(&topic_arn)).unwrap().deliveries, []);
+    assert_eq!(sns.subscription_attributes(&arn), Err(SnsError::NotFound));
+}
+
+#[test]
+fn a_message_with_its_attributes_has_at_most_256_kib() {
+    let (mut sns, topic_arn) = sns_with(&[]);
+    let of_size = |bytes: usize| PublishRequest {
+        message: "x".repeat(bytes - "nStringv".len()),
+        message_attributes: MessageAttributes::from([("n".to_owned(), MessageAttribute::string("v"))]),
+        ..message(&topic_arn)
+    };
+    assert!(sns.publish(NOW, &of_size(262_144)).is_ok());
+    assert_eq!(refused(sns.publish(NOW, &of_size(262_145))), "Message");
+    let empty = PublishRequest { message: String::new(), ..message(&topic_arn) };
+    assert_eq!(refused(sns.publish(NOW, &empty)), "Message");
+}
+
+#[test]
+fn a_subject_is_one_line_of_100_ascii_characters() {
+    let (mut sns, topic_arn) = sns_with(&[]);
+    let mut publish =
+        |subject: &str| sns.publish(NOW, &PublishRequest { subject: Some(subject.to_owned()), ..message(&topic_arn) });
+    for subject in ["", " x", "a\nb", "a\tb", "ä", &"x".repeat(101)] {
+        assert_eq!(refused(publish(subject)), "Subject", "{subject:?}");
+    }
+    for subject in ["A b", "7", "[x]", &"x".repeat(100)] {
+        assert!(publish(subject).is_ok(), "{subject:?}");
+    }
+}
+
+#[test]
+fn a_filter_matches_exact_strings_and_all_named_attributes() {
+    let policy = json!({ "tenant": ["a", "b"], "kind": ["x"] });
+    let text = MessageAttribute::string;
+    assert!(passes(&policy, &[("tenant", text("b")), ("kind", text("x")), ("more", text("y"))]));
+    assert!(!passes(&policy, &[("tenant", text("c")), ("kind", text("x"))]));
+    assert!(!passes(&policy, &[("tenant", text("a"))]));
+    assert!(!passes(&json!({ "tenant": ["1"] }), &[("tenant", number("1"))]), "a number is no string");
+}
+
+#[test]
+fn a_filter_matches_prefixes_suffixes_and_exclusions() {
+    let text = MessageAttribute::string;
+    assert!(passes(&json!({ "t": [{ "prefix": "ab" }] }), &[("t", text("abc"))]));
+    assert!(!passes(&json!({ "t": [{ "prefix": "ab" }] }), &[("t", text("cab"))]));
+    assert!(passes(&json!({ "t": [{ "suffix": "bc" }] }), &[("t", text("abc"))]));
+    for policy in [json!([{ "anything-but": "x" }]), json!([{ "anything-but": ["x", "y"] }])] {
+        let policy = json!({ "t": policy });
+        assert!(passes(&policy, &[("t", text("z"))]));
+        assert!(!passes(&policy, &[("t", text("x"))]));
+        assert!(!passes(&policy, &[]), "the attribute has to be there");
+    }
+    let not_prefixed = json!({ "t": [{ "anything-but": { "prefix": "a" } }] });
+    assert!(passes(&not_prefixed, &[("t", text("b"))]));
+    assert!(!passes(&not_prefixed, &[("t", text("ab"))]));
+}
+
+#[test]
+fn a_filter_matches_presence_and_absence() {
+    let text = MessageAttribute::string;
+    assert!(passes(&json!({ "t": [{ "exists": true }] }), &[("t", text("x"))]));
+    assert!(!passes(&json!({ "t": [{ "exists": true }] }), &[]));
+    assert!(passes(&json!({ "t": [{ "exists": false }] }), &[]));
+    assert!(!passes(&json!({ "t": [{ "exists": false }] }), &[("t", text("x"))]));
+}
+
+#[test]
+fn a_filter_matches_numbers_by_value_and_range() {
+    let range = json!({ "n": [{ "numeric": [">", 1, "<=", 2.5] }] });
+    assert!(passes(&range, &[("n", number("2.5"))]));
+    assert!(!passes(&range, &[("n", number("1"))]));
+    assert!(passes(&json!({ "n": [{ "numeric": ["=", 100] }] }), &[("n", number("1e2"))]));
+    assert!(passes(&json!({ "n": [100] }), &[("n", number("100.0"))]));
+}
+
+#[test]
+fn a_filter_matches_any_value_of_an_array() {
+    assert!(passes(&json!({ "t": ["b"] }), &[("t", array(r#"["a", "b"]"#))]));
+    assert!(!passes(&json!({ "t": ["c"] }), &[("t", array(r#"["a", "b"]"#))]));
+}
+
+#[test]
+fn a_malformed_filter_policy_is_refused() {
+    let (mut sns, topic_arn) = sns_with(&[]);
+    let arn = sns.subscriptions(Some(&topic_arn)).unwrap().remove(0).subscription_arn;
+    for policy in [
+        "no JSON",
+        "[]",
+        r#"{"t": "x"}"#,
+        r#"{"t": []}"#,
+        r#"{"t": [{"like": "x"}]}"#,
+        r#"{"t": [{"prefix": "a", "suffix": "b"}]}"#,
+        r#"{"t": [{"numeric": [">"]}]}"#,
+        r#"{"a": ["x"], "b": ["x"], "c": ["x"], "d": ["x"], "e": ["x"], "f": ["x"]}"#,
+    ] {
+        assert_eq!(refused(sns.set_subscription_attribute(&arn, "FilterPolicy", policy)), "FilterPolicy", "{policy}");
+    }
+    assert_eq!(sns.set_subscription_attribute(&arn, "FilterPolicy", "{}"), Ok(()));
+}
+
+#[test]
+fn a_snapshot_keeps_topics_subscriptions_and_ids() {
+    let (mut sns, topic_arn) = sns_with(&[("FilterPolicy", r#"{"n": [{"exists": false}]}"#)]);
+    let text = serde_json::to_string(&sns).unwrap();
+    let mut restored: Sns = serde_json::from_str(&text).unwrap();
+    let expected = sns.publish(NOW, &message(&topic_arn)).unwrap();
+    assert_eq!(restored.publish(NOW, &message(&topic_arn)), Ok(expected));
+}

@@ -1,0 +1,699 @@
+//! SQS queues, standard and FIFO, with their dead-letter queues.
+//!
+//! A FIFO queue behaves as documented: five minutes of deduplication, a group is locked while one of
+//! its messages is in flight, messages come back at their old place, and one that was received too
+//! often moves to the dead-letter queue on the receive that would exceed its count. A standard queue
+//! delivers in order of arrival and once per visibility timeout; the disorder and the extra copies
+//! that AWS allows itself there are for the driver to inject.
+//!
+//! Not here: long polling (see `next_visible_ms`), batches, URLs and wire errors, permissions,
+//! throughput limits, `ReceiveRequestAttemptId`, message move tasks.
+
+mod queue;
+mod rules;
+mod settings;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use self::queue::{Content, IN_FLIGHT_MAX, Queue, State, Stored, Take};
+use self::settings::{Redrive, Scope, Settings};
+use crate::Account;
+use crate::attribute;
+use crate::attribute::MessageAttributes;
+use crate::encoding::{md5_hex, uuid};
+
+/// Queue attributes by their AWS names, as text, as `CreateQueue` takes them.
+pub type QueueAttributes = BTreeMap<String, String>;
+
+/// Holds all queues of one account and region.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Sqs {
+    account: Account,
+    queues: BTreeMap<String, Queue>,
+    /// When each deleted queue was deleted.
+    deleted_ms: BTreeMap<String, u64>,
+    /// Numbers queues and messages; sequence numbers grow with it.
+    next_number: u64,
+}
+
+/// Received at a time, at most.
+pub const RECEIVE_MESSAGES_MAX: u32 = 10;
+
+const VISIBILITY_TIMEOUT_SECONDS_MAX: u32 = 43_200;
+const RECREATE_AFTER_MS: u64 = 60_000;
+const PURGE_AGAIN_AFTER_MS: u64 = 60_000;
+const MS_PER_SECOND: u64 = 1_000;
+
+/// AWS's sequence numbers have 20 digits and are not consecutive; these look alike.
+const SEQUENCE_NUMBER_BASE: u128 = 18_800_000_000_000_000_000;
+const SEQUENCE_NUMBER_STEP: u128 = 256;
+
+/// The sender every message has; callers are not told apart.
+const SENDER_ID: &str = "AIDACLOUDSIMSENDER00";
+
+/// Is what `SendMessage` takes.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SendRequest {
+    pub body: String,
+    pub message_group_id: Option<String>,
+    pub message_deduplication_id: Option<String>,
+    /// Overrides the queue's delay; refused by FIFO queues.
+    pub delay_seconds: Option<u32>,
+    pub message_attributes: MessageAttributes,
+    /// The system attribute `AWSTraceHeader`.
+    pub trace_header: Option<String>,
+}
+
+/// Is what `SendMessage` answers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sent {
+    pub message_id: String,
+    /// FIFO queues only; 20 digits.
+    pub sequence_number: Option<String>,
+    pub md5_of_body: String,
+    /// Absent where the message has no attributes.
+    pub md5_of_message_attributes: Option<String>,
+    /// True where this send was a duplicate; AWS does not tell the sender.
+    pub duplicate: bool,
+}
+
+/// Is what `ReceiveMessage` takes, apart from the waiting, which is the driver's.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReceiveRequest {
+    /// 1 to 10.
+    pub messages_max: u32,
+    /// Overrides the queue's visibility timeout.
+    pub visibility_timeout_seconds: Option<u32>,
+}
+
+/// Is one delivery of a message.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReceivedMessage {
+    pub message_id: String,
+    pub receipt_handle: String,
+    pub body: String,
+    pub md5_of_body: String,
+    pub md5_of_message_attributes: Option<String>,
+    /// All system attributes by AWS name: `ApproximateReceiveCount`, `SentTimestamp`, `SenderId`,
+    /// `ApproximateFirstReceiveTimestamp`, on FIFO `MessageGroupId`, `MessageDeduplicationId`,
+    /// `SequenceNumber`, in a DLQ `DeadLetterQueueSourceArn`. The wire layer picks what was asked for.
+    pub system_attributes: BTreeMap<String, String>,
+    pub message_attributes: MessageAttributes,
+}
+
+/// Is a look at a stored message that changes nothing, for people and tests; AWS has no such call.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PeekedMessage {
+    pub message_id: String,
+    pub message_group_id: Option<String>,
+    pub sequence_number: Option<String>,
+    pub body: String,
+    pub sent_ms: u64,
+    /// Receives in all queues.
+    pub receives: u32,
+    pub state: PeekedState,
+}
+
+/// Is whether a stored message can be received; a visible one may still wait for its group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum PeekedState {
+    Visible,
+    Delayed { until_ms: u64 },
+    InFlight { until_ms: u64 },
+}
+
+/// Refuses an SQS call, as AWS does.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum SqsError {
+    #[error("the specified queue does not exist")]
+    QueueDoesNotExist,
+    #[error("a queue already exists with the same name and a different value for attribute {attribute}")]
+    QueueNameExists { attribute: String },
+    #[error("you must wait 60 seconds after deleting a queue before you can create another with the same name")]
+    QueueDeletedRecently,
+    #[error("unknown attribute {name}")]
+    InvalidAttributeName { name: String },
+    #[error("invalid value for attribute {name}: {reason}")]
+    InvalidAttributeValue { name: String, reason: &'static str },
+    #[error("the message contains characters outside the allowed set")]
+    InvalidMessageContents,
+    #[error("value for parameter {parameter} is invalid: {reason}")]
+    InvalidParameterValue { parameter: &'static str, reason: &'static str },
+    #[error("the request must contain the parameter {parameter}")]
+    MissingParameter { parameter: &'static str },
+    #[error("the input receipt handle is invalid")]
+    ReceiptHandleIsInvalid,
+    #[error("the message referred to is not in flight")]
+    MessageNotInflight,
+    #[error("too many messages are in flight")]
+    OverLimit,
+    #[error("a purge was requested within the last 60 seconds")]
+    PurgeQueueInProgress,
+}
+
+impl SqsError {
+    /// Returns the shape name of the JSON protocol, to be put after `com.amazonaws.sqs#`.
+    #[must_use]
+    pub fn json_code(&self) -> &'static str {
+        match self {
+            Self::QueueDoesNotExist => "QueueDoesNotExist",
+            Self::QueueNameExists { .. } => "QueueNameExists",
+            Self::QueueDeletedRecently => "QueueDeletedRecently",
+            Self::InvalidAttributeName { .. } => "InvalidAttributeName",
+            Self::InvalidAttributeValue { .. } => "InvalidAttributeValue",
+            Self::InvalidMessageContents => "InvalidMessageContents",
+            Self::InvalidParameterValue { .. } => "InvalidParameterValue",
+            Self::MissingParameter { .. } => "MissingParameter",
+            Self::ReceiptHandleIsInvalid => "ReceiptHandleIsInvalid",
+            Self::MessageNotInflight => "MessageNotInflight",
+            Self::OverLimit => "OverLimit",
+            Self::PurgeQueueInProgress => "PurgeQueueInProgress",
+        }
+    }
+
+    /// Returns the code of the query protocol, which the JSON protocol repeats in the header
+    /// `x-amzn-query-error` (followed by `;Sender`) and which older clients read.
+    #[must_use]
+    pub fn query_code(&self) -> &'static str {
+        match self {
+            Self::QueueDoesNotExist => "AWS.SimpleQueueService.NonExistentQueue",
+            Self::QueueNameExists { .. } => "QueueAlreadyExists",
+            Self::QueueDeletedRecently => "AWS.SimpleQueueService.QueueDeletedRecently",
+            Self::MessageNotInflight => "AWS.SimpleQueueService.MessageNotInflight",
+            Self::PurgeQueueInProgress => "AWS.SimpleQueueService.PurgeQueueInProgress",
+            Self::InvalidAttributeName { .. }
+            | Self::InvalidAttributeValue { .. }
+            | Self::InvalidMessageContents
+            | Self::InvalidParameterValue { .. }
+            | Self::MissingParameter { .. }
+            | Self::ReceiptHandleIsInvalid
+            | Self::OverLimit => self.json_code(),
+        }
+    }
+}
+
+impl Sqs {
+    #[must_use]
+    pub fn new(account: Account) -> Self {
+        Self { account, queues: BTreeMap::new(), deleted_ms: BTreeMap::new(), next_number: 1 }
+    }
+
+    #[must_use]
+    pub fn account(&self) -> &Account {
+        &self.account
+    }
+
+    /// Returns the ARN a queue of this name has or would have.
+    #[must_use]
+    pub fn arn(&self, queue_name: &str) -> String {
+        format!("arn:aws:sqs:{}:{}:{queue_name}", self.account.region, self.account.id)
+    }
+
+    /// Creates a queue; the same name again is fine unless a given attribute differs.
+    ///
+    /// Fails for 60 seconds after a queue of that name was deleted. (SQS API reference,
+    /// `CreateQueue` and `DeleteQueue`.)
+    pub fn create_queue(
+        &mut self,
+        now_ms: u64,
+        queue_name: &str,
+        attributes: &QueueAttributes,
+    ) -> Result<(), SqsError> {
+        rules::check_queue_name(queue_name)?;
+        if let Some(queue) = self.queues.get(queue_name) {
+            return check_same_attributes(&queue.settings, attributes);
+        }
+        let is_recent = |deleted_ms: &u64| now_ms < deleted_ms + RECREATE_AFTER_MS;
+        if self.deleted_ms.get(queue_name).is_some_and(is_recent) {
+            return Err(SqsError::QueueDeletedRecently);
+        }
+        let fifo = queue_name.ends_with(rules::FIFO_SUFFIX);
+        if fifo && attributes.get("FifoQueue").map(String::as_str) != Some("true") {
+            return Err(SqsError::InvalidParameterValue {
+                parameter: "QueueName",
+                reason: "a name ending in .fifo needs the attribute FifoQueue=true",
+            });
+        }
+        let settings = Settings::new(fifo).with(attributes)?;
+        self.check_redrive(&settings)?;
+        let incarnation = self.take_number();
+        self.deleted_ms.remove(queue_name);
+        self.queues.insert(queue_name.to_owned(), Queue::new(now_ms, incarnation, settings));
+        Ok(())
+    }
+
+    /// Deletes a queue and its messages.
+    pub fn delete_queue(&mut self, now_ms: u64, queue_name: &str) -> Result<(), SqsError> {
+        self.queues.remove(queue_name).ok_or(SqsError::QueueDoesNotExist)?;
+        self.deleted_ms.insert(queue_name.to_owned(), now_ms);
+        Ok(())
+    }
+
+    /// Lists queue names in order, those with the prefix only.
+    #[must_use]
+    pub fn queue_names(&self, prefix: &str) -> Vec<String> {
+        self.queues.keys().filter(|queue_name| queue_name.starts_with(prefix)).cloned().collect()
+    }
+
+    /// Says whether the queue exists (`GetQueueUrl`; the URL itself is the wire layer's).
+    #[must_use]
+    pub fn has_queue(&self, queue_name: &str) -> bool {
+        self.queues.contains_key(queue_name)
+    }
+
+    /// Returns all attributes, counts included; the wire layer picks what was asked for.
+    ///
+    /// The counts are exact here; a message that waits for its group counts as visible.
+    pub fn queue_attributes(&mut self, now_ms: u64, queue_name: &str) -> Result<QueueAttributes, SqsError> {
+        let arn = self.arn(queue_name);
+        let queue = self.queue(now_ms, queue_name)?;
+        let mut attributes = queue.settings.attributes();
+        let mut put = |name: &str, value: String| attributes.insert(name.to_owned(), value);
+        put("QueueArn", arn);
+        put("ApproximateNumberOfMessages", queue.visible().to_string());
+        put("ApproximateNumberOfMessagesNotVisible", queue.in_flight().to_string());
+        put("ApproximateNumberOfMessagesDelayed", queue.delayed().to_string());
+        let seconds = |time_ms: u64| (time_ms / MS_PER_SECOND).to_string();
+        put("CreatedTimestamp", seconds(queue.created_ms));
+        put("LastModifiedTimestamp", seconds(queue.modified_ms));
+        Ok(attributes)
+    }
+
+    /// Changes attributes, all or none.
+    pub fn set_queue_attributes(
+        &mut self,
+        now_ms: u64,
+        queue_name: &str,
+        attributes: &QueueAttributes,
+    ) -> Result<(), SqsError> {
+        let settings = self.queue(now_ms, queue_name)?.settings.with(attributes)?;
+        self.check_redrive(&settings)?;
+        let queue = self.queue(now_ms, queue_name)?;
+        let delay_changed = queue.settings.delay_seconds != settings.delay_seconds;
+        queue.settings = settings;
+        queue.modified_ms = now_ms;
+        if queue.settings.fifo && delay_changed {
+            queue.redelay();
+        }
+        queue.advance(now_ms);
+        Ok(())
+    }
+
+    /// Sends a message. On a FIFO queue a duplicate succeeds with the first message's id and
+    /// sequence number and adds nothing, for five minutes from the first send, even once that one
+    /// was received and deleted. (SQS developer guide, "Using the Amazon SQS message deduplication
+    /// ID".)
+    pub fn send(&mut self, now_ms: u64, queue_name: &str, request: SendRequest) -> Result<Sent, SqsError> {
+        let number = self.next_number;
+        let queue = self.queue(now_ms, queue_name)?;
+        rules::check_message(&queue.settings, &request)?;
+        let md5_of_body = md5_hex(request.body.as_bytes());
+        let md5_of_message_attributes = attribute::md5_of(&request.message_attributes);
+        let message_id = uuid("message", number);
+        let mut fifo_ids = None;
+        if queue.settings.fifo {
+            let deduplication_id = rules::deduplication_id(&queue.settings, &request)?;
+            let key = deduplication_key(&queue.settings, &request, &deduplication_id);
+            if let Some(original) = queue.sent.original(now_ms, &key) {
+                return Ok(Sent {
+                    message_id: original.message_id.clone(),
+                    sequence_number: Some(original.sequence_number.clone()),
+                    md5_of_body,
+                    md5_of_message_attributes,
+                    duplicate: true,
+                });
+            }
+            let sequence_number = sequence_number(number);
+            queue.sent.remember(now_ms, key, message_id.clone(), sequence_number.clone());
+            fifo_ids = Some((deduplication_id, sequence_number));
+        }
+        let (deduplication_id, sequence_number) = fifo_ids.unzip();
+        let delay_seconds = match request.delay_seconds {
+            Some(seconds) if !queue.settings.fifo => seconds,
+            _ => queue.settings.delay_seconds,
+        };
+        let content = Content {
+            message_id: message_id.clone(),
+            body: request.body,
+            md5_of_body: md5_of_body.clone(),
+            message_attributes: request.message_attributes,
+            md5_of_message_attributes: md5_of_message_attributes.clone(),
+            trace_header: request.trace_header,
+            group_id: request.message_group_id,
+            deduplication_id,
+            sequence_number: sequence_number.clone(),
+            sent_ms: now_ms,
+            first_received_ms: None,
+            receives: 0,
+            dead_letter_source_arn: None,
+        };
+        let visible_ms = now_ms + u64::from(delay_seconds) * MS_PER_SECOND;
+        queue.insert(now_ms, content, visible_ms, now_ms);
+        self.take_number();
+        Ok(Sent { message_id, sequence_number, md5_of_body, md5_of_message_attributes, duplicate: false })
+    }
+
+    /// Receives what can be delivered now, and moves to the dead-letter queue what was received
+    /// `maxReceiveCount` times already.
+    ///
+    /// A redrive policy whose target is gone counts as none, so that nothing is lost.
+    pub fn receive(
+        &mut self,
+        now_ms: u64,
+        queue_name: &str,
+        request: &ReceiveRequest,
+    ) -> Result<Vec<ReceivedMessage>, SqsError> {
+        if !(1..=RECEIVE_MESSAGES_MAX).contains(&request.messages_max) {
+            return Err(SqsError::InvalidParameterValue {
+                parameter: "MaxNumberOfMessages",
+                reason: "must be between 1 and 10",
+            });
+        }
+        check_visibility_timeout(request.visibility_timeout_seconds.unwrap_or(0))?;
+        let source_arn = self.arn(queue_name);
+        let redrive = self.redrive_of(queue_name)?;
+        let queue = self.queue(now_ms, queue_name)?;
+        if !queue.settings.fifo && queue.in_flight() >= IN_FLIGHT_MAX {
+            return Err(SqsError::OverLimit);
+        }
+        let visibility_timeout_seconds =
+            request.visibility_timeout_seconds.unwrap_or(queue.settings.visibility_timeout_seconds);
+        let taken = queue.take(
+            now_ms,
+            Take {
+                messages_max: request.messages_max as usize,
+                visibility_timeout_ms: u64::from(visibility_timeout_seconds) * MS_PER_SECOND,
+                receives_max: redrive.as_ref().map(|redrive| redrive.receives_max),
+            },
+        );
+        let received = taken
+            .delivered
+            .iter()
+            .filter_map(|slot| {
+                let stored = queue.message(*slot)?;
+                Some(received_message(queue.incarnation, *slot, stored))
+            })
+            .collect();
+        if let Some(redrive) = redrive {
+            let target = queue_name_of_arn(&redrive.target_arn).to_owned();
+            for stored in taken.dead {
+                self.move_to_dead_letter_queue(now_ms, &target, stored, &source_arn);
+            }
+        }
+        Ok(received)
+    }
+
+    /// Deletes a message by the handle of its latest receive.
+    ///
+    /// A message that is gone already is fine. On a FIFO queue a handle whose visibility timeout is
+    /// over, or that a later receive replaced, is refused as expired. On a standard queue a replaced
+    /// handle is accepted and deletes nothing, and the latest one works even after its timeout.
+    /// (SQS API reference, `DeleteMessage`; AWS re:Post, "receive a ReceiptHandleIsInvalid or
+    /// InvalidParameterValue error".)
+    pub fn delete_message(&mut self, now_ms: u64, queue_name: &str, receipt_handle: &str) -> Result<(), SqsError> {
+        let queue = self.queue(now_ms, queue_name)?;
+        let receipt = Receipt::parse(queue.incarnation, receipt_handle)?;
+        let Some(stored) = queue.message(receipt.slot) else {
+            return Ok(());
+        };
+        let is_latest = stored.receipt == receipt.number;
+        let is_in_flight = matches!(stored.state, State::InFlight { .. });
+        if queue.settings.fifo && !(is_latest && is_in_flight) {
+            return Err(SqsError::InvalidParameterValue {
+                parameter: "ReceiptHandle",
+                reason: "the receipt handle has expired",
+            });
+        }
+        if is_latest {
+            queue.remove(receipt.slot);
+        }
+        Ok(())
+    }
+
+    /// Sets a new visibility timeout, counted from now; 0 makes the message visible at once.
+    ///
+    /// Refuses a replaced handle, a message that is not in flight, and more than 12 hours since the
+    /// receive. (SQS API reference, `ChangeMessageVisibility`.)
+    pub fn change_visibility(
+        &mut self,
+        now_ms: u64,
+        queue_name: &str,
+        receipt_handle: &str,
+        visibility_timeout_seconds: u32,
+    ) -> Result<(), SqsError> {
+        check_visibility_timeout(visibility_timeout_seconds)?;
+        let queue = self.queue(now_ms, queue_name)?;
+        let receipt = Receipt::parse(queue.incarnation, receipt_handle)?;
+        let unavailable = SqsError::InvalidParameterValue {
+            parameter: "ReceiptHandle",
+            reason: "message does not exist or is not available for visibility timeout change",
+        };
+        let stored = queue.message(receipt.slot).ok_or(unavailable.clone())?;
+        if stored.receipt != receipt.number {
+            return Err(unavailable);
+        }
+        if !matches!(stored.state, State::InFlight { .. }) {
+            return Err(SqsError::MessageNotInflight);
+        }
+        let timeout_ms = u64::from(visibility_timeout_seconds) * MS_PER_SECOND;
+        let latest_ms = stored.received_ms + u64::from(VISIBILITY_TIMEOUT_SECONDS_MAX) * MS_PER_SECOND;
+        if now_ms + timeout_ms > latest_ms {
+            return Err(SqsError::InvalidParameterValue {
+                parameter: "VisibilityTimeout",
+                reason: "the total visibility timeout is beyond the limit of 43200 seconds",
+            });
+        }
+        queue.change_visibility(now_ms, receipt.slot, timeout_ms);
+        Ok(())
+    }
+
+    /// Deletes all messages, those in flight too; once in 60 seconds.
+    pub fn purge_queue(&mut self, now_ms: u64, queue_name: &str) -> Result<(), SqsError> {
+        let queue = self.queue(now_ms, queue_name)?;
+        let is_recent = |purged_ms: u64| now_ms < purged_ms + PURGE_AGAIN_AFTER_MS;
+        if queue.purged_ms.is_some_and(is_recent) {
+            return Err(SqsError::PurgeQueueInProgress);
+        }
+        queue.purged_ms = Some(now_ms);
+        queue.purge();
+        Ok(())
+    }
+
+    /// Returns up to `messages_max` stored messages in order of arrival, whatever their state.
+    pub fn peek(&mut self, now_ms: u64, queue_name: &str, messages_max: usize) -> Result<Vec<PeekedMessage>, SqsError> {
+        let queue = self.queue(now_ms, queue_name)?;
+        Ok(queue.messages().take(messages_max).map(peeked).collect())
+    }
+
+    /// Says whether a receive at this time would find something to deliver or to move to a DLQ.
+    pub fn has_deliverable(&mut self, now_ms: u64, queue_name: &str) -> Result<bool, SqsError> {
+        Ok(self.queue(now_ms, queue_name)?.has_free())
+    }
+
+    /// Applies everything that is due: visibility timeouts, delays, retention. Every other call does
+    /// this for the queue it touches.
+    pub fn advance(&mut self, now_ms: u64) {
+        for queue in self.queues.values_mut() {
+            queue.advance(now_ms);
+        }
+    }
+
+    /// Returns when the queue next changes by itself because a visibility timeout or delay ends.
+    /// A time that has passed means: now.
+    #[must_use]
+    pub fn next_visible_ms(&self, queue_name: &str) -> Option<u64> {
+        self.queues.get(queue_name)?.next_visible_ms()
+    }
+
+    /// Returns when any queue next changes by itself, retention included. After `advance(now_ms)`
+    /// it is later than `now_ms`.
+    #[must_use]
+    pub fn next_event_ms(&self) -> Option<u64> {
+        self.queues.values().filter_map(Queue::next_event_ms).min()
+    }
+
+    /// Returns the queue's own visibility timeout.
+    pub(crate) fn visibility_timeout_ms(&self, queue_name: &str) -> Result<u64, SqsError> {
+        let queue = self.queues.get(queue_name).ok_or(SqsError::QueueDoesNotExist)?;
+        Ok(u64::from(queue.settings.visibility_timeout_seconds) * MS_PER_SECOND)
+    }
+
+    /// Returns a queue with everything due applied.
+    fn queue(&mut self, now_ms: u64, queue_name: &str) -> Result<&mut Queue, SqsError> {
+        let queue = self.queues.get_mut(queue_name).ok_or(SqsError::QueueDoesNotExist)?;
+        queue.advance(now_ms);
+        Ok(queue)
+    }
+
+    fn take_number(&mut self) -> u64 {
+        let number = self.next_number;
+        self.next_number += 1;
+        number
+    }
+
+    /// Checks that the dead-letter queue exists and has the same type. (SQS developer guide, "Using
+    /// dead-letter queues".)
+    fn check_redrive(&self, settings: &Settings) -> Result<(), SqsError> {
+        let Some(redrive) = &settings.redrive else {
+            return Ok(());
+        };
+        let refused = |reason| Err(SqsError::InvalidParameterValue { parameter: "RedrivePolicy", reason });
+        match self.dead_letter_queue(redrive) {
+            None => refused("dead letter target does not exist"),
+            Some(target) if target.settings.fifo != settings.fifo => {
+                refused("dead-letter target must be same type of queue as the source")
+            }
+            Some(_) => Ok(()),
+        }
+    }
+
+    fn dead_letter_queue(&self, redrive: &Redrive) -> Option<&Queue> {
+        let target = queue_name_of_arn(&redrive.target_arn);
+        self.queues.get(target).filter(|_| self.arn(target) == redrive.target_arn)
+    }
+
+    fn redrive_of(&self, queue_name: &str) -> Result<Option<Redrive>, SqsError> {
+        let queue = self.queues.get(queue_name).ok_or(SqsError::QueueDoesNotExist)?;
+        let redrive = queue.settings.redrive.clone();
+        Ok(redrive.filter(|redrive| self.dead_letter_queue(redrive).is_some()))
+    }
+
+    /// Puts an exhausted message into its dead-letter queue with id, group, send time and receive
+    /// count. On FIFO its deduplication id becomes the message id and its retention starts anew; on
+    /// standard queues the retention goes on. (SQS developer guide, "Setting-up dead-letter queue
+    /// retention" and "Exactly-once processing".)
+    fn move_to_dead_letter_queue(&mut self, now_ms: u64, target: &str, stored: Stored, source_arn: &str) {
+        let number = self.take_number();
+        let Some(queue) = self.queues.get_mut(target) else {
+            return;
+        };
+        let mut content = stored.content;
+        content.dead_letter_source_arn = Some(source_arn.to_owned());
+        let mut enqueued_ms = stored.enqueued_ms;
+        if queue.settings.fifo {
+            content.deduplication_id = Some(content.message_id.clone());
+            content.sequence_number = Some(sequence_number(number));
+            enqueued_ms = now_ms;
+        }
+        queue.advance(now_ms);
+        queue.insert(now_ms, content, now_ms, enqueued_ms);
+    }
+}
+
+/// Is what a receipt handle says: which receive of which message.
+struct Receipt {
+    slot: u64,
+    number: u64,
+}
+
+impl Receipt {
+    const PREFIX: &str = "AQEB";
+    const DIGITS: usize = 16;
+
+    fn handle(incarnation: u64, slot: u64, number: u64) -> String {
+        format!("{}{incarnation:016x}{slot:016x}{number:016x}", Self::PREFIX)
+    }
+
+    /// Reads a handle; one of another queue is as invalid as a made-up one.
+    fn parse(incarnation: u64, handle: &str) -> Result<Self, SqsError> {
+        let digits = handle
+            .strip_prefix(Self::PREFIX)
+            .filter(|digits| digits.len() == 3 * Self::DIGITS && digits.is_ascii())
+            .ok_or(SqsError::ReceiptHandleIsInvalid)?;
+        let number_at = |index: usize| {
+            let text = &digits[index * Self::DIGITS..(index + 1) * Self::DIGITS];
+            u64::from_str_radix(text, 16).map_err(|_| SqsError::ReceiptHandleIsInvalid)
+        };
+        if number_at(0)? != incarnation {
+            return Err(SqsError::ReceiptHandleIsInvalid);
+        }
+        Ok(Self { slot: number_at(1)?, number: number_at(2)? })
+    }
+}
+
+fn received_message(incarnation: u64, slot: u64, stored: &Stored) -> ReceivedMessage {
+    let content = &stored.content;
+    let mut system_attributes = BTreeMap::new();
+    let mut put = |name: &str, value: Option<String>| {
+        if let Some(value) = value {
+            system_attributes.insert(name.to_owned(), value);
+        }
+    };
+    put("SenderId", Some(SENDER_ID.to_owned()));
+    put("SentTimestamp", Some(content.sent_ms.to_string()));
+    put("ApproximateReceiveCount", Some(content.receives.to_string()));
+    put("ApproximateFirstReceiveTimestamp", content.first_received_ms.map(|time_ms| time_ms.to_string()));
+    put("MessageGroupId", content.group_id.clone());
+    put("MessageDeduplicationId", content.deduplication_id.clone());
+    put("SequenceNumber", content.sequence_number.clone());
+    put("AWSTraceHeader", content.trace_header.clone());
+    put("DeadLetterQueueSourceArn", content.dead_letter_source_arn.clone());
+    ReceivedMessage {
+        message_id: content.message_id.clone(),
+        receipt_handle: Receipt::handle(incarnation, slot, stored.receipt),
+        body: content.body.clone(),
+        md5_of_body: content.md5_of_body.clone(),
+        md5_of_message_attributes: content.md5_of_message_attributes.clone(),
+        system_attributes,
+        message_attributes: content.message_attributes.clone(),
+    }
+}
+
+fn peeked(stored: &Stored) -> PeekedMessage {
+    PeekedMessage {
+        message_id: stored.content.message_id.clone(),
+        message_group_id: stored.content.group_id.clone(),
+        sequence_number: stored.content.sequence_number.clone(),
+        body: stored.content.body.clone(),
+        sent_ms: stored.content.sent_ms,
+        receives: stored.content.receives,
+        state: match stored.state {
+            State::Visible => PeekedState::Visible,
+            State::Delayed { until_ms } => PeekedState::Delayed { until_ms },
+            State::InFlight { until_ms } => PeekedState::InFlight { until_ms },
+        },
+    }
+}
+
+/// Says whether a second creation asks for what is there: only given attributes count.
+/// (SQS API reference, `CreateQueue`, `QueueNameExists`.)
+fn check_same_attributes(settings: &Settings, attributes: &QueueAttributes) -> Result<(), SqsError> {
+    let existing = settings.attributes();
+    let wanted = settings.with(attributes)?.attributes();
+    match attributes.keys().find(|name| wanted.get(*name) != existing.get(*name)) {
+        None => Ok(()),
+        Some(attribute) => Err(SqsError::QueueNameExists { attribute: attribute.clone() }),
+    }
+}
+
+fn check_visibility_timeout(seconds: u32) -> Result<(), SqsError> {
+    if seconds > VISIBILITY_TIMEOUT_SECONDS_MAX {
+        return Err(SqsError::InvalidParameterValue {
+            parameter: "VisibilityTimeout",
+            reason: "must be between 0 and 43200",
+        });
+    }
+    Ok(())
+}
+
+/// Returns the key under which a send is remembered. Neither id can hold a space, so the two parts
+/// cannot run into each other.
+fn deduplication_key(settings: &Settings, request: &SendRequest, deduplication_id: &str) -> String {
+    match (settings.deduplication_scope, &request.message_group_id) {
+        (Scope::MessageGroup, Some(group_id)) => format!("{group_id} {deduplication_id}"),
+        (Scope::Queue | Scope::MessageGroup, _) => deduplication_id.to_owned(),
+    }
+}
+
+fn sequence_number(number: u64) -> String {
+    (SEQUENCE_NUMBER_BASE + u128::from(number) * SEQUENCE_NUMBER_STEP).to_string()
+}
+
+fn queue_name_of_arn(arn: &str) -> &str {
+    arn.rsplit_once(':').map_or(arn, |(_, queue_name)| queue_name)
+}

@@ -1,0 +1,468 @@
+//! One queue's messages: which may be delivered, which are hidden, and in which order.
+//!
+//! Every message has a slot, a number that grows with each arrival and never changes, so a message
+//! that becomes visible again is back at its old place. `free` holds the slots a receive may start
+//! from: every visible message of a standard queue, and of a FIFO queue the first message of every
+//! group that is not locked. That index makes a receive cost what it returns, not what is stored.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use serde::{Deserialize, Serialize};
+
+use super::settings::Settings;
+use crate::attribute::MessageAttributes;
+
+/// Messages a FIFO queue looks through for free groups, counted from its oldest.
+/// (SQS developer guide, "FIFO queue and message group quotas".)
+pub(super) const LOOKED_THROUGH_MAX: usize = 120_000;
+
+/// Messages that may be in flight at a time.
+pub(super) const IN_FLIGHT_MAX: usize = 120_000;
+
+const MS_PER_SECOND: u64 = 1_000;
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Queue {
+    /// Tells this queue from an earlier one of the same name, for receipt handles.
+    pub incarnation: u64,
+    pub created_ms: u64,
+    pub modified_ms: u64,
+    pub purged_ms: Option<u64>,
+    pub settings: Settings,
+    pub sent: SentIds,
+    messages: BTreeMap<u64, Stored>,
+    groups: BTreeMap<String, Group>,
+    free: BTreeSet<u64>,
+    /// (when it becomes visible, slot) of every hidden message.
+    hidden: BTreeSet<(u64, u64)>,
+    /// (start of its retention, slot) of every message.
+    retained: BTreeSet<(u64, u64)>,
+    in_flight: usize,
+    /// The slot of the last message that is looked through, where there are that many.
+    horizon: Option<u64>,
+    next_slot: u64,
+    next_receipt: u64,
+}
+
+/// Is a message in a queue.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Stored {
+    pub content: Content,
+    /// Starts the retention period.
+    pub enqueued_ms: u64,
+    /// Receives in this queue, for its redrive policy.
+    pub receives_here: u32,
+    /// The latest receipt.
+    pub receipt: u64,
+    pub received_ms: u64,
+    pub state: State,
+}
+
+/// Is what stays with a message when it moves to a DLQ.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Content {
+    pub message_id: String,
+    pub body: String,
+    pub md5_of_body: String,
+    pub message_attributes: MessageAttributes,
+    pub md5_of_message_attributes: Option<String>,
+    pub trace_header: Option<String>,
+    pub group_id: Option<String>,
+    pub deduplication_id: Option<String>,
+    pub sequence_number: Option<String>,
+    pub sent_ms: u64,
+    pub first_received_ms: Option<u64>,
+    /// Receives in all queues.
+    pub receives: u32,
+    pub dead_letter_source_arn: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum State {
+    Visible,
+    Delayed { until_ms: u64 },
+    InFlight { until_ms: u64 },
+}
+
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+struct Group {
+    /// Slots of the group's messages that are not in flight.
+    waiting: BTreeSet<u64>,
+    in_flight: usize,
+    /// The slot under which the group stands in `free`.
+    offered: Option<u64>,
+}
+
+/// Is what one receive took out of a queue.
+#[derive(Debug, Default)]
+pub(super) struct Taken {
+    pub delivered: Vec<u64>,
+    pub dead: Vec<Stored>,
+}
+
+/// Limits one receive.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Take {
+    pub messages_max: usize,
+    pub visibility_timeout_ms: u64,
+    /// The redrive policy's `maxReceiveCount`, where its DLQ exists.
+    pub receives_max: Option<u32>,
+}
+
+impl Queue {
+    pub(super) fn new(now_ms: u64, incarnation: u64, settings: Settings) -> Self {
+        Self {
+            incarnation,
+            created_ms: now_ms,
+            modified_ms: now_ms,
+            purged_ms: None,
+            settings,
+            sent: SentIds::default(),
+            messages: BTreeMap::new(),
+            groups: BTreeMap::new(),
+            free: BTreeSet::new(),
+            hidden: BTreeSet::new(),
+            retained: BTreeSet::new(),
+            in_flight: 0,
+            horizon: None,
+            next_slot: 0,
+            next_receipt: 0,
+        }
+    }
+
+    pub(super) fn visible(&self) -> usize {
+        self.messages.len() - self.hidden.len()
+    }
+
+    pub(super) fn in_flight(&self) -> usize {
+        self.in_flight
+    }
+
+    pub(super) fn delayed(&self) -> usize {
+        self.hidden.len() - self.in_flight
+    }
+
+    pub(super) fn message(&self, slot: u64) -> Option<&Stored> {
+        self.messages.get(&slot)
+    }
+
+    pub(super) fn messages(&self) -> impl Iterator<Item = &Stored> {
+        self.messages.values()
+    }
+
+    /// Says whether a receive would find a message, to deliver it or to move it to the DLQ.
+    pub(super) fn has_free(&self) -> bool {
+        self.next_free().is_some()
+    }
+
+    pub(super) fn next_visible_ms(&self) -> Option<u64> {
+        self.hidden.first().map(|(visible_ms, _)| *visible_ms)
+    }
+
+    pub(super) fn next_event_ms(&self) -> Option<u64> {
+        let expiry_ms = self.retained.first().map(|(enqueued_ms, _)| enqueued_ms + self.retention_ms());
+        self.next_visible_ms().into_iter().chain(expiry_ms).min()
+    }
+
+    /// Ends the visibility timeouts, delays and retention periods that are over.
+    pub(super) fn advance(&mut self, now_ms: u64) {
+        let retention_ms = self.retention_ms();
+        while let Some(&(enqueued_ms, slot)) = self.retained.first()
+            && enqueued_ms + retention_ms <= now_ms
+        {
+            self.remove(slot);
+        }
+        while let Some(&(visible_ms, slot)) = self.hidden.first()
+            && visible_ms <= now_ms
+        {
+            self.set_state(slot, State::Visible);
+        }
+    }
+
+    /// Appends a message; it is hidden first where `visible_ms` is later than now.
+    pub(super) fn insert(&mut self, now_ms: u64, content: Content, visible_ms: u64, enqueued_ms: u64) {
+        let slot = self.next_slot;
+        self.next_slot += 1;
+        let group_id = self.group_id(&content);
+        self.messages.insert(
+            slot,
+            Stored { content, enqueued_ms, receives_here: 0, receipt: 0, received_ms: 0, state: State::Visible },
+        );
+        self.retained.insert((enqueued_ms, slot));
+        if self.messages.len() == LOOKED_THROUGH_MAX {
+            self.horizon = Some(slot);
+        }
+        match group_id {
+            Some(group_id) => {
+                let group = self.groups.entry(group_id.clone()).or_default();
+                group.waiting.insert(slot);
+                self.offer_group(&group_id);
+            }
+            None => {
+                self.free.insert(slot);
+            }
+        }
+        if visible_ms > now_ms {
+            self.set_state(slot, State::Delayed { until_ms: visible_ms });
+        }
+    }
+
+    /// Takes messages for delivery and those whose receives are used up. One FIFO receive takes all
+    /// it can of the oldest free group, then of the next.
+    /// (SQS developer guide, "FIFO queue delivery logic".)
+    pub(super) fn take(&mut self, now_ms: u64, take: Take) -> Taken {
+        let mut taken = Taken::default();
+        while let Some(first) = self.next_free() {
+            let candidates = self.deliverable_with(first, take.messages_max);
+            for slot in candidates {
+                if taken.delivered.len() == take.messages_max || self.in_flight >= IN_FLIGHT_MAX {
+                    return taken;
+                }
+                if self.is_exhausted(slot, take.receives_max) {
+                    taken.dead.extend(self.remove(slot));
+                } else {
+                    self.deliver(now_ms, slot, take.visibility_timeout_ms);
+                    taken.delivered.push(slot);
+                }
+            }
+            if taken.delivered.len() == take.messages_max {
+                break;
+            }
+        }
+        taken
+    }
+
+    pub(super) fn change_visibility(&mut self, now_ms: u64, slot: u64, timeout_ms: u64) {
+        let state = if timeout_ms == 0 { State::Visible } else { State::InFlight { until_ms: now_ms + timeout_ms } };
+        self.set_state(slot, state);
+    }
+
+    /// Applies a changed delay to the messages that wait for one; on a FIFO queue a change of
+    /// `DelaySeconds` is retroactive. (SQS API reference, `SetQueueAttributes`.)
+    pub(super) fn redelay(&mut self) {
+        let delay_ms = u64::from(self.settings.delay_seconds) * MS_PER_SECOND;
+        let delayed: Vec<(u64, u64)> = self
+            .hidden
+            .iter()
+            .filter_map(|(_, slot)| {
+                let stored = &self.messages[slot];
+                matches!(stored.state, State::Delayed { .. }).then_some((*slot, stored.content.sent_ms + delay_ms))
+            })
+            .collect();
+        for (slot, until_ms) in delayed {
+            self.set_state(slot, State::Delayed { until_ms });
+        }
+    }
+
+    pub(super) fn purge(&mut self) {
+        self.messages.clear();
+        self.groups.clear();
+        self.free.clear();
+        self.hidden.clear();
+        self.retained.clear();
+        self.in_flight = 0;
+        self.horizon = None;
+    }
+
+    pub(super) fn remove(&mut self, slot: u64) -> Option<Stored> {
+        if !self.messages.contains_key(&slot) {
+            return None;
+        }
+        self.set_state(slot, State::Visible);
+        let stored = self.messages.remove(&slot)?;
+        self.retained.remove(&(stored.enqueued_ms, slot));
+        self.free.remove(&slot);
+        if let Some(group_id) = self.group_id(&stored.content) {
+            self.remove_from_group(&group_id, slot);
+        }
+        if let Some(horizon) = self.horizon
+            && slot <= horizon
+        {
+            self.horizon = self.messages.range(horizon + 1..).next().map(|(slot, _)| *slot);
+        }
+        Some(stored)
+    }
+
+    /// Returns the first slot a receive may start from, if it is looked through at all.
+    fn next_free(&self) -> Option<u64> {
+        let first = *self.free.first()?;
+        self.is_looked_through(first).then_some(first)
+    }
+
+    fn is_looked_through(&self, slot: u64) -> bool {
+        !self.settings.fifo || self.horizon.is_none_or(|horizon| slot <= horizon)
+    }
+
+    /// Returns the slots deliverable together with a free one: itself, and of a FIFO queue what
+    /// follows in its group up to the first hidden message. Twice the maximum is enough to look at
+    /// per step, because exhausted messages are removed and the next step goes on behind them.
+    fn deliverable_with(&self, first: u64, messages_max: usize) -> Vec<u64> {
+        let Some(group_id) = self.group_id(&self.messages[&first].content) else {
+            return vec![first];
+        };
+        self.groups[&group_id]
+            .waiting
+            .iter()
+            .copied()
+            .take(2 * messages_max)
+            .take_while(|slot| self.messages[slot].state == State::Visible && self.is_looked_through(*slot))
+            .collect()
+    }
+
+    fn is_exhausted(&self, slot: u64, receives_max: Option<u32>) -> bool {
+        receives_max.is_some_and(|max| self.messages[&slot].receives_here >= max)
+    }
+
+    fn deliver(&mut self, now_ms: u64, slot: u64, visibility_timeout_ms: u64) {
+        self.next_receipt += 1;
+        let receipt = self.next_receipt;
+        let Some(stored) = self.messages.get_mut(&slot) else {
+            return;
+        };
+        stored.receipt = receipt;
+        stored.received_ms = now_ms;
+        stored.receives_here += 1;
+        stored.content.receives += 1;
+        stored.content.first_received_ms.get_or_insert(now_ms);
+        self.set_state(slot, State::InFlight { until_ms: now_ms + visibility_timeout_ms });
+    }
+
+    /// Changes a message's state and everything that is counted or indexed by it.
+    fn set_state(&mut self, slot: u64, new_state: State) {
+        let Some(stored) = self.messages.get_mut(&slot) else {
+            return;
+        };
+        let old_state = std::mem::replace(&mut stored.state, new_state);
+        let group_id = if self.settings.fifo { stored.content.group_id.clone() } else { None };
+        match old_state {
+            State::Visible => {}
+            State::Delayed { until_ms } => {
+                self.hidden.remove(&(until_ms, slot));
+            }
+            State::InFlight { until_ms } => {
+                self.hidden.remove(&(until_ms, slot));
+                self.in_flight -= 1;
+            }
+        }
+        match new_state {
+            State::Visible => {}
+            State::Delayed { until_ms } => {
+                self.hidden.insert((until_ms, slot));
+            }
+            State::InFlight { until_ms } => {
+                self.hidden.insert((until_ms, slot));
+                self.in_flight += 1;
+            }
+        }
+        match group_id {
+            Some(group_id) => self.move_in_group(&group_id, slot, old_state, new_state),
+            None if new_state == State::Visible => {
+                self.free.insert(slot);
+            }
+            None => {
+                self.free.remove(&slot);
+            }
+        }
+    }
+
+    fn move_in_group(&mut self, group_id: &str, slot: u64, old_state: State, new_state: State) {
+        let Some(group) = self.groups.get_mut(group_id) else {
+            return;
+        };
+        if matches!(old_state, State::InFlight { .. }) {
+            group.in_flight -= 1;
+            group.waiting.insert(slot);
+        }
+        if matches!(new_state, State::InFlight { .. }) {
+            group.in_flight += 1;
+            group.waiting.remove(&slot);
+        }
+        self.offer_group(group_id);
+    }
+
+    fn remove_from_group(&mut self, group_id: &str, slot: u64) {
+        let Some(group) = self.groups.get_mut(group_id) else {
+            return;
+        };
+        group.waiting.remove(&slot);
+        self.offer_group(group_id);
+        let is_empty = |group: &Group| group.waiting.is_empty() && group.in_flight == 0;
+        if self.groups.get(group_id).is_some_and(is_empty) {
+            self.groups.remove(group_id);
+        }
+    }
+
+    /// Puts a group into `free` where its first message may be delivered, and takes it out elsewhere.
+    fn offer_group(&mut self, group_id: &str) {
+        let Some(group) = self.groups.get_mut(group_id) else {
+            return;
+        };
+        let is_visible = |slot: &u64| self.messages.get(slot).is_some_and(|stored| stored.state == State::Visible);
+        let is_locked = group.in_flight > 0;
+        let offered = group.waiting.first().copied().filter(|slot| !is_locked && is_visible(slot));
+        let before = std::mem::replace(&mut group.offered, offered);
+        if before == offered {
+            return;
+        }
+        if let Some(slot) = before {
+            self.free.remove(&slot);
+        }
+        if let Some(slot) = offered {
+            self.free.insert(slot);
+        }
+    }
+
+    /// Returns the group that orders a message; a standard queue has none.
+    fn group_id(&self, content: &Content) -> Option<String> {
+        if self.settings.fifo { content.group_id.clone() } else { None }
+    }
+
+    fn retention_ms(&self) -> u64 {
+        u64::from(self.settings.retention_seconds) * MS_PER_SECOND
+    }
+}
+
+/// Remembers what was sent within the deduplication interval.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(super) struct SentIds {
+    by_key: BTreeMap<String, Original>,
+    /// (end of the interval, key), oldest first.
+    expiring: VecDeque<(u64, String)>,
+}
+
+/// Is the first message sent under a deduplication id.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Original {
+    pub message_id: String,
+    pub sequence_number: String,
+    until_ms: u64,
+}
+
+/// The interval is fixed. (SQS developer guide, "Exactly-once processing".)
+const DEDUPLICATION_INTERVAL_MS: u64 = 300_000;
+
+impl SentIds {
+    pub(super) fn original(&self, now_ms: u64, key: &str) -> Option<&Original> {
+        self.by_key.get(key).filter(|original| original.until_ms > now_ms)
+    }
+
+    pub(super) fn remember(&mut self, now_ms: u64, key: String, message_id: String, sequence_number: String) {
+        self.forget_expired(now_ms);
+        let until_ms = now_ms + DEDUPLICATION_INTERVAL_MS;
+        self.expiring.push_back((until_ms, key.clone()));
+        self.by_key.insert(key, Original { message_id, sequence_number, until_ms });
+    }
+
+    fn forget_expired(&mut self, now_ms: u64) {
+        while let Some((until_ms, _)) = self.expiring.front()
+            && *until_ms <= now_ms
+        {
+            let Some((until_ms, key)) = self.expiring.pop_front() else {
+                return;
+            };
+            if self.by_key.get(&key).is_some_and(|original| original.until_ms == until_ms) {
+                self.by_key.remove(&key);
+            }
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! The processor's two tables in memory: inserts that fail where the key exists, the limits DynamoDB sets to items and
+//! requests, consistent reads. The contract suites run on this and on a real implementation of DynamoDB alike.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use ledger::{
+    Attribute, Item,
+    entry::attribute,
+    item::{ITEM_BYTES_MAX, NESTING_MAX, item_bytes},
+    number,
+    ports::{Found, Inserted, Refusal, Table, Tables},
+};
+use serde_json::Value;
+
+const STATEMENTS_MAX: usize = 25;
+const READ_KEYS_MAX: usize = 100;
+const PARTITION_KEY_BYTES_MAX: usize = 2_048;
+const SORT_KEY_BYTES_MAX: usize = 1_024;
+
+/// A primary key: partition key, and sort key where the table has one.
+type Key = (String, String);
+
+#[derive(Debug, Default)]
+pub struct MemoryTables {
+    tables: Mutex<BTreeMap<Table, BTreeMap<Key, Item>>>,
+}
+
+impl MemoryTables {
+    /// All items of a table, in the order of their keys.
+    pub fn items(&self, table: Table) -> Vec<Item> {
+        self.lock().get(&table).map(|items| items.values().cloned().collect()).unwrap_or_default()
+    }
+
+    /// Deletes what has expired, as TTL does some time after the fact.
+    pub fn sweep(&self, now_seconds: u64) {
+        let is_live = |item: &Item| match item.get(attribute::TTL) {
+            Some(Attribute::N(ttl)) => ttl.parse::<u64>().is_ok_and(|ttl| ttl > now_seconds),
+            _ => true,
+        };
+        for items in self.lock().values_mut() {
+            items.retain(|_, item| is_live(item));
+        }
+    }
+
+    /// Writes an item whatever was there, as an operator or another program could.
+    pub fn put(&self, table: Table, item: Item) {
+        let key = key_of(table, &item).expect("the item has the table's key");
+        self.lock().entry(table).or_default().insert(key, item);
+    }
+
+    pub fn delete_claim(&self, pk: &str) {
+        self.lock().entry(Table::Claims).or_default().remove(&(pk.to_owned(), String::new()));
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<Table, BTreeMap<Key, Item>>> {
+        self.tables.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Tables for MemoryTables {
+    async fn insert(&self, table: Table, items: Vec<Item>, _budget_ms: u64) -> Result<Vec<Inserted>, Refusal> {
+        let keys: Vec<Option<Key>> = items.iter().map(|item| key_of(table, item)).collect();
+        let distinct: BTreeSet<_> = keys.iter().collect();
+        if items.is_empty() || items.len() > STATEMENTS_MAX || distinct.len() < keys.len() {
+            return Err(Refusal::Content);
+        }
+        let mut tables = self.lock();
+        let stored = tables.entry(table).or_default();
+        let insert = |(key, item): (Option<Key>, Item)| match key {
+            Some(key) if is_storable(&key, &item) => {
+                if stored.contains_key(&key) {
+                    return Inserted::Exists;
+                }
+                stored.insert(key, item);
+                Inserted::Done
+            }
+            _ => Inserted::Refused(Refusal::Content),
+        };
+        Ok(keys.into_iter().zip(items).map(insert).collect())
+    }
+
+    async fn read(&self, table: Table, keys: Vec<Item>, _budget_ms: u64) -> Result<Vec<Found>, Refusal> {
+        let keys: Vec<Option<Key>> = keys.iter().map(|key| key_of(table, key)).collect();
+        let distinct: BTreeSet<_> = keys.iter().collect();
+        if keys.is_empty() || keys.len() > READ_KEYS_MAX || distinct.len() < keys.len() || keys.contains(&None) {
+            return Err(Refusal::Content);
+        }
+        let tables = self.lock();
+        let find = |key: &Key| tables.get(&table)?.get(key).cloned();
+        Ok(keys.iter().flatten().map(|key| find(key).map_or(Found::Absent, Found::Item)).collect())
+    }
+}
+
+fn key_of(table: Table, item: &Item) -> Option<Key> {
+    let text = |name: &str| match item.get(name) {
+        Some(Attribute::S(text)) => Some(text.clone()),
+        _ => None,
+    };
+    match table {
+        Table::Claims => Some((text(attribute::PK)?, String::new())),
+        Table::Entries => Some((text(attribute::TENANT_ID)?, text(attribute::SK)?)),
+    }
+}
+
+/// "Constraints in Amazon DynamoDB": item and key sizes, nesting, numbers, names.
+fn is_storable((partition_key, sort_key): &Key, item: &Item) -> bool {
+    (1..=PARTITION_KEY_BYTES_MAX).contains(&partition_key.len())
+        && sort_key.len() <= SORT_KEY_BYTES_MAX
+        && item_bytes(item) <= ITEM_BYTES_MAX
+        && item.values().all(is_storable_attribute)
+}
+
+fn is_storable_attribute(attribute: &Attribute) -> bool {
+    match attribute {
+        Attribute::S(_) | Attribute::B(_) => true,
+        Attribute::N(number) => is_storable_number(number),
+        Attribute::M(members) => is_storable_object(members, NESTING_MAX),
+    }
+}
+
+fn is_storable_object(members: &serde_json::Map<String, Value>, levels_left: usize) -> bool {
+    levels_left > 0 && members.iter().all(|(name, value)| !name.is_empty() && is_storable_value(value, levels_left - 1))
+}
+
+fn is_storable_value(value: &Value, levels_left: usize) -> bool {
+    match value {
+        Value::Null | Value::Bool(_) | Value::String(_) => true,
+        Value::Number(number) => is_storable_number(number.as_str()),
+        Value::Array(elements) => {
+            levels_left > 0 && elements.iter().all(|element| is_storable_value(element, levels_left - 1))
+        }
+        Value::Object(members) => is_storable_object(members, levels_left),
+    }
+}
+
+fn is_storable_number(text: &str) -> bool {
+    number::canonical(text).is_ok()
+}
