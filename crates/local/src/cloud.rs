@@ -1,0 +1,292 @@
+//! The local cloud as a whole: puts the services together, starts and stops them in the right order.
+
+use std::{future::Future, io, path::PathBuf, sync::Arc, time::Duration};
+
+use axum::Router;
+use dynoxide::DynoxideError;
+use tokio::{net::TcpListener, task::JoinSet};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    data_directory::{DataDirectory, DataDirectoryError, keep_snapshots},
+    deployment::{Deployment, DeploymentError, PROJECT_DEFAULT, REGION_DEFAULT},
+    dynamodb::{DynamoDb, DynamoDbError, TTL_SWEEP_INTERVAL},
+    emf, endpoint,
+    lambda::{Function, Functions},
+    mappings, page,
+    process::{Binary, LineSink, Process},
+    world::World,
+};
+
+/// How long running invocations and requests may take to end when the cloud stops.
+const STOP_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How to start a local cloud.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Port of the endpoint on 127.0.0.1; 0 takes a free one.
+    pub port: u16,
+    /// Where to keep state; without it everything is in memory.
+    pub data_directory: Option<PathBuf>,
+    /// Prefix of all names.
+    pub project: String,
+    pub region: String,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options {
+            port: 0,
+            data_directory: None,
+            project: PROJECT_DEFAULT.to_owned(),
+            region: REGION_DEFAULT.to_owned(),
+        }
+    }
+}
+
+/// What the services share.
+pub struct Services {
+    pub world: World,
+    pub deployment: Deployment,
+    pub dynamodb: DynamoDb,
+    pub functions: Functions,
+    /// Ends waiting requests when the cloud stops.
+    pub closing: CancellationToken,
+}
+
+/// A running local cloud. Dropping it stops it at once and without a last snapshot; see [`Cloud::stop`].
+pub struct Cloud {
+    services: Arc<Services>,
+    data_directory: Option<Arc<DataDirectory>>,
+    pollers: JoinSet<()>,
+    servers: JoinSet<()>,
+    serving: CancellationToken,
+}
+
+/// Why the local cloud did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error(
+        "port {port} is in use: stop the program that uses it, or choose another with {option} (0 takes a free one)"
+    )]
+    PortTaken { port: u16, option: &'static str },
+    #[error("cannot listen on port {port}: choose another with {option} (0 takes a free one)")]
+    Listen { port: u16, option: &'static str, source: io::Error },
+    #[error(transparent)]
+    DataDirectory(#[from] DataDirectoryError),
+    #[error(
+        "the data directory was made in region {made}: start with AWS_REGION={made}, or choose another with --data-dir"
+    )]
+    OtherRegion { made: String },
+    #[error("the database did not start")]
+    DynamoDb(#[from] DynamoDbError),
+    #[error("the tables were not created")]
+    Tables(#[from] DynoxideError),
+    #[error("the deployment is refused")]
+    Deployment(#[from] DeploymentError),
+}
+
+impl Cloud {
+    /// Starts the services and creates what Terraform creates on AWS, apart from the functions: see [`Cloud::deploy`].
+    ///
+    /// # Errors
+    ///
+    /// The port or the data directory cannot be used.
+    pub async fn start(options: Options) -> Result<Cloud, StartError> {
+        let listener = listen(options.port, "--port").await?;
+        let data_directory = match &options.data_directory {
+            Some(path) => Some(Arc::new(DataDirectory::open(path)?)),
+            None => None,
+        };
+        let address = listener.local_addr().map_err(|source| cannot_listen(options.port, "--port", source))?;
+        let deployment =
+            Deployment { project: options.project, region: options.region, endpoint_url: format!("http://{address}") };
+
+        let serving = CancellationToken::new();
+        let database_file = data_directory.as_ref().map(|directory| directory.database_file());
+        let stop_serving = serving.clone().cancelled_owned();
+        let dynamodb = DynamoDb::start(database_file.as_deref(), &deployment.region, stop_serving).await?;
+        for table in deployment.tables() {
+            dynamodb.create_table_if_absent(table)?;
+        }
+        let saved = match &data_directory {
+            Some(directory) => directory.load()?,
+            None => None,
+        };
+        let state = match saved {
+            Some(state) if state.region != deployment.region => {
+                return Err(StartError::OtherRegion { made: state.region });
+            }
+            Some(state) => state,
+            None => deployment.new_state(dynamodb.stream_arn(&deployment.events_table())?)?,
+        };
+        let services = Arc::new(Services {
+            world: World::new(state),
+            deployment,
+            dynamodb,
+            functions: Functions::default(),
+            closing: CancellationToken::new(),
+        });
+
+        let mut cloud = Cloud { services, data_directory, pollers: JoinSet::new(), servers: JoinSet::new(), serving };
+        cloud.serve(listener, endpoint::router(cloud.services.clone()));
+        cloud.poll(mappings::drive_queue);
+        cloud.poll(mappings::drive_stream);
+        cloud.poll(sweep_ttl);
+        if let Some(directory) = cloud.data_directory.clone() {
+            cloud.poll(move |services, closing| keep_snapshots(services, directory, closing));
+        }
+        Ok(cloud)
+    }
+
+    /// Where all services answer: `http://127.0.0.1:<port>`.
+    pub fn endpoint_url(&self) -> &str {
+        &self.services.deployment.endpoint_url
+    }
+
+    /// Names and addresses of what was created.
+    pub fn deployment(&self) -> &Deployment {
+        &self.services.deployment
+    }
+
+    /// The services behind the endpoint.
+    pub fn services(&self) -> &Arc<Services> {
+        &self.services
+    }
+
+    /// Deploys a function; a mapping that invokes it starts at once.
+    pub fn deploy(&self, function: Function) {
+        self.services.functions.deploy(function);
+        self.services.world.touch();
+    }
+
+    /// Describes a function that is a real binary, with the environment Lambda gives it beneath its own. Metrics in its
+    /// output (EMF) are taken, other lines go to stderr.
+    pub fn process(&self, function_name: &str, mut binary: Binary) -> Process {
+        let deployment = &self.services.deployment;
+        let variables = [
+            ("AWS_ENDPOINT_URL", deployment.endpoint_url.as_str()),
+            ("AWS_REGION", &deployment.region),
+            ("AWS_DEFAULT_REGION", &deployment.region),
+        ];
+        for (name, value) in variables {
+            binary.environment.entry(name.to_owned()).or_insert_with(|| value.to_owned());
+        }
+        Process::new(binary, deployment.function_arn(function_name), self.emf_sink())
+    }
+
+    /// Takes the metrics in a line a function printed, as CloudWatch Logs does; `false` if it holds none.
+    pub fn ingest_emf(&self, line: &str) -> bool {
+        self.services.ingest_emf(line)
+    }
+
+    /// Where a function's output goes: metrics are taken, other lines go to stderr.
+    pub fn emf_sink(&self) -> LineSink {
+        let services = Arc::downgrade(&self.services);
+        Arc::new(move |line| {
+            let taken = services.upgrade().is_some_and(|services| services.ingest_emf(line));
+            if !taken {
+                eprintln!("{line}");
+            }
+        })
+    }
+
+    /// Serves the web page and says on which address.
+    ///
+    /// # Errors
+    ///
+    /// The port cannot be used.
+    pub async fn serve_page(&mut self, port: u16) -> Result<String, StartError> {
+        let listener = listen(port, "--page-port").await?;
+        let address = listener.local_addr().map_err(|source| cannot_listen(port, "--page-port", source))?;
+        self.serve(listener, page::router(self.services.clone()));
+        Ok(format!("http://{address}"))
+    }
+
+    /// Stops: lets running invocations end, then requests, kills function processes, and writes a last snapshot.
+    ///
+    /// # Errors
+    ///
+    /// The snapshot cannot be written.
+    pub async fn stop(mut self) -> Result<(), DataDirectoryError> {
+        self.services.closing.cancel();
+        end(&mut self.pollers).await;
+        self.services.functions.stop().await;
+        self.serving.cancel();
+        end(&mut self.servers).await;
+        match &self.data_directory {
+            Some(directory) => directory.save(&self.services.world.look(|state, _| state.clone())),
+            None => Ok(()),
+        }
+    }
+
+    fn serve(&mut self, listener: TcpListener, router: Router) {
+        let server = axum::serve(endpoint::without_delay(listener), router)
+            .with_graceful_shutdown(self.serving.clone().cancelled_owned());
+        self.servers.spawn(async move {
+            if let Err(error) = server.await {
+                tracing::error!(%error, "a server stopped");
+            }
+        });
+    }
+
+    fn poll<F>(&mut self, poller: impl FnOnce(Arc<Services>, CancellationToken) -> F)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        self.pollers.spawn(poller(self.services.clone(), self.services.closing.clone()));
+    }
+}
+
+impl Drop for Cloud {
+    fn drop(&mut self) {
+        self.services.closing.cancel();
+        self.serving.cancel();
+    }
+}
+
+impl Services {
+    /// Takes the metrics in a line a function printed; `false` if it holds none.
+    pub fn ingest_emf(&self, line: &str) -> bool {
+        let Some(data) = emf::read(line) else { return false };
+        for (namespace, data) in data {
+            if let Err(error) = self.world.change(|state, now_ms| state.metrics.put(now_ms, &namespace, &data)) {
+                tracing::warn!(%error, namespace, "metrics in a log line were refused");
+            }
+        }
+        true
+    }
+}
+
+async fn listen(port: u16, option: &'static str) -> Result<TcpListener, StartError> {
+    TcpListener::bind(("127.0.0.1", port)).await.map_err(|source| match source.kind() {
+        io::ErrorKind::AddrInUse => StartError::PortTaken { port, option },
+        _ => cannot_listen(port, option, source),
+    })
+}
+
+fn cannot_listen(port: u16, option: &'static str, source: io::Error) -> StartError {
+    StartError::Listen { port, option, source }
+}
+
+async fn sweep_ttl(services: Arc<Services>, closing: CancellationToken) {
+    let mut interval = tokio::time::interval(TTL_SWEEP_INTERVAL);
+    loop {
+        tokio::select! {
+            () = closing.cancelled() => return,
+            _ = interval.tick() => {
+                if services.dynamodb.sweep_ttl().await > 0 {
+                    services.world.touch_tables();
+                }
+            }
+        }
+    }
+}
+
+async fn end(tasks: &mut JoinSet<()>) {
+    let all = async { while tasks.join_next().await.is_some() {} };
+    if tokio::time::timeout(STOP_TIMEOUT, all).await.is_err() {
+        tracing::warn!("some work did not end in time and was cut off");
+    }
+    tasks.shutdown().await;
+}

@@ -1,0 +1,190 @@
+//! The one listener: finds out which service a request is for and in which protocol, and hands it over.
+//!
+//! Json clients name the service in `x-amz-target`, CBOR clients and Lambda in the path, awsQuery clients only in the
+//! scope of their signature or by the API version. Signatures are not checked.
+
+use std::sync::Arc;
+
+use axum::{
+    Router,
+    body::{Body, Bytes},
+    extract::{Request, State},
+    http::{HeaderMap, Method, Response, StatusCode},
+    serve::{Listener, ListenerExt},
+};
+use tokio::net::{TcpListener, TcpStream};
+
+use crate::{
+    cloud::Services,
+    cloudwatch, lambda, sns,
+    sqs::Sqs,
+    wire::{ApiError, cbor, json, query},
+};
+
+/// Bytes of a request: DynamoDB takes 16 MB, the others less.
+const BODY_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+const CBOR_PATH_PREFIX: &str = "/service/GraniteServiceVersion20100801/operation/";
+
+/// The router of the endpoint.
+pub fn router(services: Arc<Services>) -> Router {
+    Router::new().fallback(answer).with_state(services)
+}
+
+/// A listener whose connections send at once: with small messages both ways, waiting for more costs 40 ms each.
+pub fn without_delay(listener: TcpListener) -> impl Listener<Io = TcpStream, Addr = std::net::SocketAddr> {
+    listener.tap_io(|connection| {
+        if let Err(error) = connection.set_nodelay(true) {
+            tracing::debug!(%error, "TCP_NODELAY was not set");
+        }
+    })
+}
+
+async fn answer(State(services): State<Arc<Services>>, request: Request) -> Response<Body> {
+    let (head, body) = request.into_parts();
+    // No SDK sends it. Without this any web page could invoke functions and send messages on this machine.
+    if head.headers.contains_key("origin") {
+        return plain(StatusCode::FORBIDDEN, "the local cloud does not answer web pages\n");
+    }
+    let body = match axum::body::to_bytes(body, BODY_BYTES_MAX).await {
+        Ok(body) => body,
+        Err(error) => return json::encode(Err(ApiError::bad_request("RequestEntityTooLarge", error.to_string()))),
+    };
+    match Destination::find(&head.method, head.uri.path(), &head.headers) {
+        Destination::Health => {
+            plain(StatusCode::OK, "the local cloud is up; the AWS SDKs and the AWS CLI find it by AWS_ENDPOINT_URL\n")
+        }
+        Destination::Lambda(path) => lambda::serve(&services.functions, &head.method, path, &head.headers, body).await,
+        Destination::CloudWatchCbor(operation) => {
+            let input = cbor::unpack(&head.headers, body).and_then(|body| cbor::decode(&body));
+            cbor::encode(input.and_then(|input| cloudwatch::call(&services.world, operation, input)))
+        }
+        Destination::CloudWatchJson(operation) => {
+            let input = cbor::unpack(&head.headers, body).and_then(|body| json::decode(&body));
+            json::encode(input.and_then(|input| cloudwatch::call(&services.world, operation, input)))
+        }
+        Destination::Sqs(operation) => {
+            let Services { world, deployment, closing, .. } = services.as_ref();
+            let sqs = Sqs { world, deployment, closing };
+            match json::decode(&body) {
+                Ok(input) => json::encode(sqs.call(operation, input).await),
+                Err(error) => json::encode(Err(error)),
+            }
+        }
+        Destination::DynamoDb(operation) => {
+            let (response, written) = services.dynamodb.forward(operation, &head.headers, body).await;
+            if written {
+                services.world.touch_tables();
+            }
+            response
+        }
+        Destination::Query(service) => answer_query(&services, service, &head.headers, body),
+        Destination::Unknown => {
+            let message = "cannot tell which service this request is for";
+            json::encode(Err(ApiError::renamed("UnknownOperationException", "InvalidAction", message)))
+        }
+    }
+}
+
+fn answer_query(services: &Services, service: &str, headers: &HeaderMap, body: Bytes) -> Response<Body> {
+    let form = match cbor::unpack(headers, body).and_then(|body| query::decode(&body)) {
+        Ok(form) => form,
+        Err(error) => return query::encode("", "", Err(error)),
+    };
+    match (service, form.version.as_str()) {
+        ("sns", _) | ("", "2010-03-31") => {
+            query::encode(&form.action, sns::NAMESPACE, sns::call(&services.world, &form.action, form.input))
+        }
+        ("monitoring", _) | ("", "2010-08-01") => {
+            let answer = cloudwatch::call(&services.world, &form.action, form.input);
+            query::encode(&form.action, cloudwatch::NAMESPACE, answer)
+        }
+        _ => query::encode(&form.action, "", Err(ApiError::unknown_operation(service, &form.action))),
+    }
+}
+
+/// Where a request goes.
+#[derive(Debug, PartialEq, Eq)]
+enum Destination<'a> {
+    Health,
+    /// The rest of the path.
+    Lambda(&'a str),
+    /// An operation, here and below.
+    CloudWatchCbor(&'a str),
+    CloudWatchJson(&'a str),
+    Sqs(&'a str),
+    DynamoDb(&'a str),
+    /// The service in the signature's scope, empty where there is none.
+    Query(&'a str),
+    Unknown,
+}
+
+impl<'a> Destination<'a> {
+    fn find(method: &Method, path: &'a str, headers: &'a HeaderMap) -> Destination<'a> {
+        if let Some(rest) = path.strip_prefix(lambda::PATH_PREFIX) {
+            return Destination::Lambda(rest);
+        }
+        if let Some(operation) = path.strip_prefix(CBOR_PATH_PREFIX) {
+            return Destination::CloudWatchCbor(operation);
+        }
+        if let Some((service, operation)) = text(headers, "x-amz-target").split_once('.') {
+            return match service {
+                "AmazonSQS" => Destination::Sqs(operation),
+                "DynamoDB_20120810" | "DynamoDBStreams_20120810" => Destination::DynamoDb(operation),
+                "GraniteServiceVersion20100801" => Destination::CloudWatchJson(operation),
+                _ => Destination::Unknown,
+            };
+        }
+        if text(headers, "content-type").starts_with("application/x-www-form-urlencoded") {
+            return Destination::Query(signing_service(text(headers, "authorization")).unwrap_or_default());
+        }
+        if method == Method::GET && path == "/" { Destination::Health } else { Destination::Unknown }
+    }
+}
+
+/// The service in `Credential=<key>/<date>/<region>/<service>/aws4_request`.
+fn signing_service(authorization: &str) -> Option<&str> {
+    let scope = authorization.split("Credential=").nth(1)?.split([',', ' ']).next()?;
+    scope.rsplit('/').nth(1)
+}
+
+fn text<'a>(headers: &'a HeaderMap, name: &str) -> &'a str {
+    headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+}
+
+fn plain(status: StatusCode, text: &'static str) -> Response<Body> {
+    Response::builder()
+        .status(status)
+        .header("content-type", "text/plain; charset=utf-8")
+        .body(Body::from(text))
+        .expect("headers are ASCII")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
+        pairs.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect()
+    }
+
+    #[test]
+    fn each_client_reaches_its_service() {
+        let find = |path, pairs: &[(&'static str, &str)]| {
+            let headers = headers(pairs);
+            format!("{:?}", Destination::find(&Method::POST, path, &headers))
+        };
+        let form = ("content-type", "application/x-www-form-urlencoded; charset=utf-8");
+        let signed = "AWS4-HMAC-SHA256 Credential=local/20261123/us-east-1/sns/aws4_request, SignedHeaders=host";
+        assert_eq!(find("/", &[("x-amz-target", "AmazonSQS.SendMessage")]), r#"Sqs("SendMessage")"#);
+        assert_eq!(find("/", &[("x-amz-target", "DynamoDB_20120810.GetItem")]), r#"DynamoDb("GetItem")"#);
+        assert_eq!(find("/", &[form, ("authorization", signed)]), r#"Query("sns")"#);
+        assert_eq!(find("/", &[form]), r#"Query("")"#);
+        assert_eq!(
+            find("/service/GraniteServiceVersion20100801/operation/ListMetrics", &[]),
+            r#"CloudWatchCbor("ListMetrics")"#
+        );
+        assert_eq!(find("/2015-03-31/functions/f/invocations", &[form]), r#"Lambda("f/invocations")"#);
+        assert_eq!(find("/", &[("x-amz-target", "AWSGlue.GetJob")]), "Unknown");
+    }
+}

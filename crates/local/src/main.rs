@@ -1,0 +1,51 @@
+//! The command `local`: reads its arguments and runs.
+
+use std::{error::Error, io, process::ExitCode};
+
+use clap::Parser;
+use local::{
+    command_line::{Arguments, usage_error},
+    run::{Ending, run},
+};
+use tracing_subscriber::{filter::Targets, fmt, prelude::*};
+
+/// What is logged without `RUST_LOG`. The database warns about every refusal, and refusals are ordinary.
+const LOG_FILTER: &str = "warn,dynoxide=error";
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) if error.exit_code() == 0 => error.exit(),
+        Err(error) => {
+            eprintln!("{}", usage_error(&error));
+            return ExitCode::from(2);
+        }
+    };
+    let filter = match std::env::var("RUST_LOG").unwrap_or_else(|_| LOG_FILTER.to_owned()).parse::<Targets>() {
+        Ok(filter) => filter,
+        Err(error) => {
+            eprintln!("error: RUST_LOG is malformed: {error}; try RUST_LOG=info");
+            return ExitCode::from(2);
+        }
+    };
+    tracing_subscriber::registry().with(fmt::layer().with_writer(io::stderr)).with(filter).init();
+    match run(arguments).await {
+        Ok(Ending::Stopped | Ending::EverythingLanded) => ExitCode::SUCCESS,
+        Ok(Ending::NotEverythingLanded) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("error: {}", one_line(error.as_ref()));
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn one_line(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}

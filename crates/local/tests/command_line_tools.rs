@@ -1,0 +1,192 @@
+//! The AWS CLI and boto3 against the local cloud: what a user pastes has to work.
+
+mod support;
+
+use std::{collections::BTreeMap, time::Duration};
+
+use local::{Cloud, Function};
+use serde_json::{Value, json};
+use support::{cloud, missing_tool};
+use tokio::process::Command;
+
+const LIMIT: Duration = Duration::from_secs(120);
+
+fn environment(cloud: &Cloud) -> BTreeMap<&'static str, String> {
+    BTreeMap::from([
+        ("AWS_ENDPOINT_URL", cloud.endpoint_url().to_owned()),
+        ("AWS_REGION", cloud.deployment().region.clone()),
+        ("AWS_DEFAULT_REGION", cloud.deployment().region.clone()),
+        ("AWS_ACCESS_KEY_ID", "local".to_owned()),
+        ("AWS_SECRET_ACCESS_KEY", "local".to_owned()),
+        ("AWS_EC2_METADATA_DISABLED", "true".to_owned()),
+        ("AWS_MAX_ATTEMPTS", "1".to_owned()),
+    ])
+}
+
+async fn run(cloud: &Cloud, program: &str, arguments: &[&str]) -> std::io::Result<std::process::Output> {
+    let mut command = Command::new(program);
+    command.args(arguments).envs(environment(cloud)).kill_on_drop(true);
+    tokio::time::timeout(LIMIT, command.output()).await.expect("the tool ends")
+}
+
+/// Runs the CLI and reads what it prints as JSON; `Err` is what it says on stderr.
+async fn aws(cloud: &Cloud, arguments: &[&str]) -> Result<Value, String> {
+    // Version 1 of the CLI does not look at AWS_ENDPOINT_URL for SQS.
+    let options = ["--output", "json", "--endpoint-url", cloud.endpoint_url()];
+    let output = run(cloud, "aws", &[&options, arguments].concat()).await.unwrap();
+    if !output.status.success() {
+        return Err(String::from_utf8_lossy(&output.stderr).into_owned());
+    }
+    let text = String::from_utf8(output.stdout).unwrap();
+    Ok(if text.trim().is_empty() { Value::Null } else { serde_json::from_str(&text).expect(&text) })
+}
+
+async fn has_aws_cli(cloud: &Cloud) -> bool {
+    let found = run(cloud, "aws", &["--version"]).await.is_ok_and(|output| output.status.success());
+    if !found {
+        missing_tool("the AWS CLI", "`pip install awscli` brings it");
+    }
+    found
+}
+
+#[tokio::test]
+async fn the_cli_invokes_a_function_as_the_readme_shows() {
+    let cloud = cloud().await;
+    if !has_aws_cli(&cloud).await {
+        return;
+    }
+    cloud.deploy(Function::in_process("event-processor-seed", LIMIT, async |invocation| Ok(invocation.payload)));
+    let answer = run(&cloud, "aws", &["lambda", "invoke", "--function-name", "event-processor-seed", "/dev/stdout"]);
+    let text = String::from_utf8(answer.await.unwrap().stdout).unwrap();
+    assert!(text.starts_with("{}") && text.contains("\"StatusCode\": 200"), "{text}");
+    let missing = aws(&cloud, &["lambda", "invoke", "--function-name", "nobody", "/dev/null"]).await.unwrap_err();
+    assert!(missing.contains("ResourceNotFoundException") && missing.contains("nobody"), "{missing}");
+}
+
+#[tokio::test]
+async fn the_cli_sends_to_a_fifo_queue_and_receives_from_it() {
+    let cloud = cloud().await;
+    if !has_aws_cli(&cloud).await {
+        return;
+    }
+    let url = cloud.deployment().queue_url(&cloud.deployment().events_queue());
+    let found = aws(&cloud, &["sqs", "get-queue-url", "--queue-name", "event-processor-events.fifo"]).await.unwrap();
+    assert_eq!(found["QueueUrl"], url);
+    let send = ["sqs", "send-message", "--queue-url", &url, "--message-body", "hé", "--message-group-id", "acme"];
+    let sent = aws(&cloud, &send).await.unwrap();
+    assert_eq!(sent["SequenceNumber"].as_str().unwrap().len(), 20);
+    let received =
+        aws(&cloud, &["sqs", "receive-message", "--queue-url", &url, "--attribute-names", "All"]).await.unwrap();
+    assert_eq!(received["Messages"][0]["Body"], "hé");
+    assert_eq!(received["Messages"][0]["Attributes"]["MessageGroupId"], "acme");
+    let refused = aws(&cloud, &["sqs", "send-message", "--queue-url", &url, "--message-body", "x"]).await.unwrap_err();
+    assert!(refused.contains("MissingParameter") && refused.contains("MessageGroupId"), "{refused}");
+}
+
+#[tokio::test]
+async fn the_cli_puts_and_reads_metrics() {
+    let cloud = cloud().await;
+    if !has_aws_cli(&cloud).await {
+        return;
+    }
+    let put = "cloudwatch put-metric-data --namespace Cli --metric-name Runs --value 2 --dimensions Kind=test";
+    aws(&cloud, &put.split(' ').collect::<Vec<_>>()).await.unwrap();
+    let listed = aws(&cloud, &["cloudwatch", "list-metrics", "--namespace", "Cli"]).await.unwrap();
+    assert_eq!(listed["Metrics"][0]["Dimensions"], json!([{"Name": "Kind", "Value": "test"}]));
+    let read = "cloudwatch get-metric-statistics --namespace Cli --metric-name Runs --dimensions Name=Kind,Value=test \
+                --start-time 2020-01-01T00:00:00Z --end-time 2100-01-01T00:00:00Z --period 31536000 --statistics Sum";
+    let statistics = aws(&cloud, &read.split_whitespace().collect::<Vec<_>>()).await.unwrap();
+    assert_eq!(statistics["Datapoints"][0]["Sum"], 2.0);
+}
+
+#[tokio::test]
+async fn the_cli_reads_the_tables_and_the_topic() {
+    let cloud = cloud().await;
+    if !has_aws_cli(&cloud).await {
+        return;
+    }
+    let tables = aws(&cloud, &["dynamodb", "list-tables"]).await.unwrap();
+    assert_eq!(tables["TableNames"].as_array().unwrap().len(), 3);
+    let item = r#"{"tenant_id": {"S": "acme"}, "sk": {"S": "2026#1"}, "status": {"S": "READY"}}"#;
+    aws(&cloud, &["dynamodb", "put-item", "--table-name", "event-processor-events", "--item", item]).await.unwrap();
+    let scan = aws(&cloud, &["dynamodb", "scan", "--table-name", "event-processor-events"]).await.unwrap();
+    assert_eq!(scan["Count"], 1);
+    let topics = aws(&cloud, &["sns", "list-topics"]).await.unwrap();
+    assert_eq!(topics["Topics"][0]["TopicArn"], cloud.deployment().alerts_topic_arn());
+    let arn = cloud.deployment().alerts_topic_arn();
+    let published = aws(&cloud, &["sns", "publish", "--topic-arn", &arn, "--message", "<&>"]).await.unwrap();
+    assert!(published["MessageId"].as_str().unwrap().len() >= 32);
+    let missing =
+        aws(&cloud, &["sns", "publish", "--topic-arn", &format!("{arn}x"), "--message", "m"]).await.unwrap_err();
+    assert!(missing.contains("NotFound"), "{missing}");
+}
+
+const BOTO3: &str = r#"
+import boto3, sys
+from datetime import datetime, timedelta, timezone
+
+sqs, sns, cw, ddb, streams, fn = (boto3.client(n) for n in ("sqs", "sns", "cloudwatch", "dynamodb", "dynamodbstreams", "lambda"))
+
+url = sqs.create_queue(QueueName="py", tags={"team": "x"})["QueueUrl"]
+assert sqs.list_queue_tags(QueueUrl=url)["Tags"] == {"team": "x"}
+sent = sqs.send_message_batch(QueueUrl=url, Entries=[
+    {"Id": "1", "MessageBody": "one", "MessageAttributes": {"n": {"DataType": "Number", "StringValue": "1"},
+                                                            "b": {"DataType": "Binary", "BinaryValue": b"\x00\xff"}}},
+    {"Id": "2", "MessageBody": "two"}])
+assert len(sent["Successful"]) == 2 and "Failed" not in sent, sent
+got = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, MessageAttributeNames=["All"], WaitTimeSeconds=1)["Messages"]
+first = next(m for m in got if m["Body"] == "one")
+assert first["MessageAttributes"]["b"]["BinaryValue"] == b"\x00\xff", first
+assert sorted(m["Body"] for m in got) == ["one", "two"]
+done = sqs.delete_message_batch(QueueUrl=url, Entries=[{"Id": m["Body"], "ReceiptHandle": m["ReceiptHandle"]} for m in got])
+assert len(done["Successful"]) == 2
+try:
+    sqs.get_queue_url(QueueName="missing")
+    sys.exit("a missing queue was found")
+except sqs.exceptions.QueueDoesNotExist as error:
+    assert error.response["Error"]["Code"] == "AWS.SimpleQueueService.NonExistentQueue", error.response
+
+topic = sns.create_topic(Name="py")["TopicArn"]
+sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint="arn:aws:sqs:us-east-1:000000000000:py", Attributes={"RawMessageDelivery": "true"})
+assert sns.get_topic_attributes(TopicArn=topic)["Attributes"]["TopicArn"] == topic
+sns.publish(TopicArn=topic, Message="a<b", MessageAttributes={"k": {"DataType": "String", "StringValue": "v"}})
+raw = sqs.receive_message(QueueUrl=url, WaitTimeSeconds=1, MessageAttributeNames=["k"])["Messages"][0]
+assert raw["Body"] == "a<b" and raw["MessageAttributes"]["k"]["StringValue"] == "v", raw
+
+now = datetime.now(timezone.utc)
+cw.put_metric_data(Namespace="Py", MetricData=[{"MetricName": "m", "Timestamp": now, "Values": [1, 2], "Counts": [1, 3], "Unit": "Count"}])
+data = cw.get_metric_data(StartTime=now - timedelta(hours=1), EndTime=now + timedelta(hours=1), MetricDataQueries=[
+    {"Id": "a", "MetricStat": {"Metric": {"Namespace": "Py", "MetricName": "m"}, "Period": 7200, "Stat": "Sum"}}])
+assert sum(data["MetricDataResults"][0]["Values"]) == 7, data
+assert isinstance(data["MetricDataResults"][0]["Timestamps"][0], datetime)
+
+arn = streams.list_streams(TableName="event-processor-events")["Streams"][0]["StreamArn"]
+ddb.put_item(TableName="event-processor-events", Item={"tenant_id": {"S": "acme"}, "sk": {"S": "1"}})
+ddb.delete_item(TableName="event-processor-events", Key={"tenant_id": {"S": "acme"}, "sk": {"S": "1"}})
+shard = streams.describe_stream(StreamArn=arn)["StreamDescription"]["Shards"][0]["ShardId"]
+it = streams.get_shard_iterator(StreamArn=arn, ShardId=shard, ShardIteratorType="TRIM_HORIZON")["ShardIterator"]
+records = streams.get_records(ShardIterator=it)["Records"]
+assert [r["eventName"] for r in records] == ["INSERT", "REMOVE"] and records[0]["awsRegion"] == "us-east-1", records
+assert ddb.describe_time_to_live(TableName="event-processor-events")["TimeToLiveDescription"]["AttributeName"] == "ttl"
+
+answer = fn.invoke(FunctionName="arn:aws:lambda:us-east-1:000000000000:function:echo", Payload=b'{"x": 1}')
+assert answer["StatusCode"] == 200 and answer["Payload"].read() == b'{"x": 1}'
+assert fn.invoke(FunctionName="echo", InvocationType="Event")["StatusCode"] == 202
+failed = fn.invoke(FunctionName="broken")
+assert failed["FunctionError"] == "Unhandled" and b"errorMessage" in failed["Payload"].read()
+print("all good")
+"#;
+
+#[tokio::test]
+async fn boto3_speaks_to_every_service() {
+    let cloud = cloud().await;
+    let found = run(&cloud, "python3", &["-c", "import boto3"]).await.is_ok_and(|output| output.status.success());
+    if !found {
+        missing_tool("boto3", "`pip install boto3` brings it");
+        return;
+    }
+    cloud.deploy(Function::in_process("echo", LIMIT, async |invocation| Ok(invocation.payload)));
+    cloud.deploy(Function::in_process("broken", LIMIT, async |_| panic!("on purpose")));
+    let output = run(&cloud, "python3", &["-c", BOTO3]).await.unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "all good\n", "{}", String::from_utf8_lossy(&output.stderr));
+}

@@ -1,0 +1,169 @@
+//! Invoking functions: the REST API, the Runtime API, and real processes behind it. The processes are this very test
+//! program, started with one ignored test that behaves as a function.
+
+mod support;
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use lambda_runtime::{LambdaEvent, service_fn};
+use local::{
+    Function, FunctionError, Invocation,
+    lambda::Code,
+    process::{Binary, Process},
+    runtime_api::RuntimeApi,
+};
+use serde_json::{Value, json};
+use support::cloud;
+
+const ARN: &str = "arn:aws:lambda:us-east-1:000000000000:function:echo";
+const LIMIT: Duration = Duration::from_secs(20);
+
+#[tokio::test]
+#[ignore = "not a test: the function that the tests in this file start as a process"]
+async fn function_process() {
+    let echo = service_fn(async |event: LambdaEvent<Value>| match event.payload["do"].as_str() {
+        Some("exit") => std::process::exit(3),
+        Some("hang") => std::future::pending().await,
+        Some("fail") => Err(lambda_runtime::Error::from("cannot")),
+        Some("measure") => {
+            println!("\n{}", event.payload["line"].as_str().unwrap());
+            Ok(json!("measured"))
+        }
+        _ => Ok(json!({
+            "echo": event.payload,
+            "pid": std::process::id(),
+            "function": std::env::var("AWS_LAMBDA_FUNCTION_NAME")?,
+            "mine": std::env::var("MINE")?,
+            "arn": event.context.invoked_function_arn,
+        })),
+    });
+    lambda_runtime::run(echo).await.unwrap();
+}
+
+fn binary() -> Binary {
+    Binary {
+        program: std::env::current_exe().unwrap(),
+        arguments: ["--ignored", "--exact", "function_process", "--nocapture"].map(str::to_owned).into(),
+        environment: BTreeMap::from([("MINE".to_owned(), "yes".to_owned())]),
+    }
+}
+
+fn process() -> Function {
+    let process = Process::new(binary(), ARN.to_owned(), Arc::new(|line: &str| eprintln!("{line}")));
+    Function { name: "echo".to_owned(), timeout: LIMIT, code: Code::Process(process) }
+}
+
+async fn invoke(function: &Function, payload: Value) -> Result<Value, FunctionError> {
+    let answer = local::lambda::invoke(function, payload.to_string().into_bytes()).await?;
+    Ok(serde_json::from_slice(&answer).unwrap())
+}
+
+#[tokio::test]
+async fn a_process_is_started_once_and_serves_many_invocations() {
+    let function = process();
+    let first = invoke(&function, json!({"n": 1})).await.unwrap();
+    let second = invoke(&function, json!({"n": 2})).await.unwrap();
+    assert_eq!((&first["echo"], &second["echo"]), (&json!({"n": 1}), &json!({"n": 2})));
+    assert_eq!(first["pid"], second["pid"]);
+    assert_eq!((&first["function"], &first["mine"], &first["arn"]), (&json!("echo"), &json!("yes"), &json!(ARN)));
+}
+
+#[tokio::test]
+async fn invocations_at_the_same_time_get_processes_of_their_own() {
+    let function = process();
+    let (first, second) = tokio::join!(invoke(&function, json!({})), invoke(&function, json!({})));
+    assert_ne!(first.unwrap()["pid"], second.unwrap()["pid"]);
+}
+
+#[tokio::test]
+async fn an_error_of_the_function_is_reported_and_its_process_lives_on() {
+    let function = process();
+    let before = invoke(&function, json!({})).await.unwrap();
+    let error = invoke(&function, json!({"do": "fail"})).await.unwrap_err();
+    assert!(matches!(&error, FunctionError::Reported { error_message, .. } if error_message == "cannot"), "{error}");
+    assert_eq!(invoke(&function, json!({})).await.unwrap()["pid"], before["pid"]);
+}
+
+#[tokio::test]
+async fn a_crashed_process_is_a_function_error_and_is_started_again() {
+    let function = process();
+    let before = invoke(&function, json!({})).await.unwrap();
+    let error = invoke(&function, json!({"do": "exit"})).await.unwrap_err();
+    assert!(matches!(&error, FunctionError::Exited(message) if message.contains('3')), "{error}");
+    assert_ne!(invoke(&function, json!({})).await.unwrap()["pid"], before["pid"]);
+}
+
+#[tokio::test]
+async fn a_hanging_process_times_out_and_is_replaced() {
+    let mut function = process();
+    let before = invoke(&function, json!({})).await.unwrap();
+    function.timeout = Duration::from_millis(200);
+    assert!(matches!(invoke(&function, json!({"do": "hang"})).await, Err(FunctionError::TimedOut { .. })));
+    function.timeout = LIMIT;
+    assert_ne!(invoke(&function, json!({})).await.unwrap()["pid"], before["pid"]);
+}
+
+#[tokio::test]
+async fn a_binary_that_is_not_there_is_a_function_error() {
+    let binary = Binary { program: "/nowhere/bootstrap".into(), ..Binary::default() };
+    let process = Process::new(binary, ARN.to_owned(), Arc::new(|_: &str| {}));
+    let function = Function { name: "echo".to_owned(), timeout: LIMIT, code: Code::Process(process) };
+    let error = invoke(&function, json!({})).await.unwrap_err();
+    assert!(error.to_string().starts_with("Runtime.InvalidEntrypoint: cannot start /nowhere/bootstrap"), "{error}");
+}
+
+#[tokio::test]
+async fn metrics_that_a_process_prints_reach_cloudwatch() {
+    let cloud = cloud().await;
+    let process = cloud.process("measuring", binary());
+    cloud.deploy(Function { name: "measuring".to_owned(), timeout: LIMIT, code: Code::Process(process) });
+    let line = json!({
+        "_aws": {"CloudWatchMetrics": [{"Namespace": "Test", "Dimensions": [[]], "Metrics": [{"Name": "Lines"}]}]},
+        "Lines": 1,
+    });
+    let mut changes = cloud.services().world.changes();
+    let function = cloud.services().functions.get("measuring").unwrap();
+    invoke(&function, json!({"do": "measure", "line": line.to_string()})).await.unwrap();
+    let stored = async {
+        let any = cloudsim::cloudwatch::ListMetricsRequest::default();
+        let names = || cloud.services().world.look(|state, now_ms| state.metrics.list_metrics(now_ms, &any).unwrap());
+        while names().metrics.iter().all(|metric| metric.name != "Lines") {
+            changes.changed().await.unwrap();
+        }
+    };
+    tokio::time::timeout(LIMIT, stored).await.unwrap();
+}
+
+#[tokio::test]
+async fn stopping_the_cloud_kills_its_processes() {
+    let cloud = cloud().await;
+    let process = cloud.process("echo", binary());
+    cloud.deploy(Function { name: "echo".to_owned(), timeout: LIMIT, code: Code::Process(process) });
+    let function = cloud.services().functions.get("echo").unwrap();
+    let pid = invoke(&function, json!({})).await.unwrap()["pid"].clone();
+    drop(function);
+    cloud.stop().await.unwrap();
+    assert!(!std::path::Path::new(&format!("/proc/{pid}")).exists());
+}
+
+#[tokio::test]
+async fn the_runtime_api_serves_without_a_cloud() {
+    let api = RuntimeApi::start(ARN).await.unwrap();
+    let mut child = tokio::process::Command::new(binary().program)
+        .args(binary().arguments)
+        .env("AWS_LAMBDA_RUNTIME_API", api.address())
+        .env("AWS_LAMBDA_FUNCTION_NAME", "echo")
+        .env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "128")
+        .env("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST")
+        .env("AWS_LAMBDA_LOG_GROUP_NAME", "g")
+        .env("AWS_LAMBDA_LOG_STREAM_NAME", "s")
+        .env("MINE", "yes")
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let now_ms = std::time::UNIX_EPOCH.elapsed().unwrap().as_millis() as u64;
+    let invocation = Invocation { request_id: "r-1".to_owned(), payload: b"{}".to_vec(), deadline_ms: now_ms + 20_000 };
+    let answer: Value = serde_json::from_slice(&api.invoke(invocation).await.unwrap()).unwrap();
+    assert_eq!(answer["mine"], "yes");
+    child.kill().await.unwrap();
+}

@@ -1,0 +1,140 @@
+//! The two event source mappings, end to end with small functions.
+
+mod support;
+
+use std::time::Duration;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use aws_sdk_sqs::types::QueueAttributeName;
+use local::{Cloud, Function, FunctionError};
+use serde_json::{Value, json};
+use support::{cloud, sdk_config};
+use tokio::sync::mpsc;
+
+const LIMIT: Duration = Duration::from_secs(5);
+
+/// Deploys a function that hands each event to the test and succeeds with the answer the test's closure gives.
+fn deploy(
+    cloud: &Cloud,
+    name: &str,
+    answer: impl Fn(&Value) -> Result<Value, FunctionError> + Send + Sync + 'static,
+) -> mpsc::UnboundedReceiver<Value> {
+    let (sender, receiver) = mpsc::unbounded_channel();
+    cloud.deploy(Function::in_process(name, LIMIT, move |invocation| {
+        let event: Value = serde_json::from_slice(&invocation.payload).unwrap();
+        let response = answer(&event).map(|answer| answer.to_string().into_bytes());
+        sender.send(event).unwrap();
+        async { response }
+    }));
+    receiver
+}
+
+async fn send(cloud: &Cloud, group: &str, body: &str) {
+    let sqs = aws_sdk_sqs::Client::new(&sdk_config(cloud).await);
+    let url = cloud.deployment().queue_url(&cloud.deployment().events_queue());
+    sqs.send_message().queue_url(url).message_group_id(group).message_body(body).send().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_message_reaches_the_processor_and_is_deleted_when_it_succeeds() {
+    let cloud = cloud().await;
+    send(&cloud, "acme", "one").await;
+    let mut events = deploy(&cloud, "event-processor", |_| Ok(json!({"batchItemFailures": []})));
+    let event = tokio::time::timeout(LIMIT, events.recv()).await.unwrap().unwrap();
+    assert_eq!(event["Records"][0]["body"], "one");
+    assert_eq!(event["Records"][0]["attributes"]["MessageGroupId"], "acme");
+
+    let sqs = aws_sdk_sqs::Client::new(&sdk_config(&cloud).await);
+    let url = cloud.deployment().queue_url(&cloud.deployment().events_queue());
+    let counted = QueueAttributeName::ApproximateNumberOfMessagesNotVisible;
+    let attributes = sqs.get_queue_attributes().queue_url(url).attribute_names(counted.clone());
+    let mut changes = cloud.services().world.changes();
+    let deleted = async {
+        while attributes.clone().send().await.unwrap().attributes.unwrap()[&counted] != "0" {
+            changes.changed().await.unwrap();
+        }
+    };
+    tokio::time::timeout(LIMIT, deleted).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_entry_written_by_the_processor_reaches_the_projector_with_its_shard() {
+    let cloud = cloud().await;
+    let mut events = deploy(&cloud, "event-processor-projector", |_| Ok(json!({"state": {}})));
+    let dynamodb = aws_sdk_dynamodb::Client::new(&sdk_config(&cloud).await);
+    let put = |sk: &str| {
+        let put = dynamodb.put_item().table_name(cloud.deployment().events_table());
+        put.item("tenant_id", AttributeValue::S("acme".into())).item("sk", AttributeValue::S(sk.into())).send()
+    };
+    put("1").await.unwrap();
+    let first = tokio::time::timeout(LIMIT, events.recv()).await.unwrap().unwrap();
+    assert_eq!(first["Records"][0]["eventName"], "INSERT");
+    assert_eq!(first["Records"][0]["dynamodb"]["NewImage"]["sk"]["S"], "1");
+    assert_eq!(first["shardId"], "shardId-00000001-event-processor-events");
+    assert_eq!(first["isFinalInvokeForWindow"], false);
+
+    put("2").await.unwrap();
+    let second = tokio::time::timeout(LIMIT, events.recv()).await.unwrap().unwrap();
+    assert_eq!(second["Records"][0]["dynamodb"]["NewImage"]["sk"]["S"], "2");
+    assert_eq!(second["Records"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_member_name_that_looks_like_a_number_in_disguise_arrives_as_it_was() {
+    const NAME: &str = "$serde_json::private::Number";
+    let cloud = cloud().await;
+    let (sender, mut payloads) = mpsc::unbounded_channel();
+    cloud.deploy(Function::in_process("event-processor-projector", LIMIT, move |invocation| {
+        sender.send(String::from_utf8(invocation.payload).unwrap()).unwrap();
+        async { Ok(b"{}".to_vec()) }
+    }));
+    let dynamodb = aws_sdk_dynamodb::Client::new(&sdk_config(&cloud).await);
+    let text = |text: &str| AttributeValue::S(text.to_owned());
+    let inner = AttributeValue::M([(NAME.to_owned(), text("12"))].into());
+    let table = cloud.deployment().events_table();
+    let put = dynamodb.put_item().table_name(&table).item("tenant_id", text("acme")).item("sk", text("1"));
+    put.item("payload", inner.clone()).send().await.unwrap();
+    let payload = tokio::time::timeout(LIMIT, payloads.recv()).await.unwrap().unwrap();
+    assert!(payload.contains(&format!("{{\"{NAME}\":{{\"S\":\"12\"}}}}")), "{payload}");
+    let get = dynamodb.get_item().table_name(&table).key("tenant_id", text("acme")).key("sk", text("1"));
+    assert_eq!(get.send().await.unwrap().item.unwrap()["payload"], inner);
+}
+
+#[tokio::test]
+async fn a_removal_does_not_reach_the_projector() {
+    let cloud = cloud().await;
+    let mut events = deploy(&cloud, "event-processor-projector", |_| Ok(json!({"state": {}})));
+    let dynamodb = aws_sdk_dynamodb::Client::new(&sdk_config(&cloud).await);
+    let key = |sk: &str| [("tenant_id", "acme"), ("sk", sk)].map(|(k, v)| (k.to_owned(), AttributeValue::S(v.into())));
+    let table = cloud.deployment().events_table();
+    for sk in ["1", "2"] {
+        dynamodb.put_item().table_name(&table).set_item(Some(key(sk).into())).send().await.unwrap();
+        dynamodb.delete_item().table_name(&table).set_key(Some(key(sk).into())).send().await.unwrap();
+    }
+    let mut seen = Vec::new();
+    while seen.len() < 2 {
+        let event = tokio::time::timeout(LIMIT, events.recv()).await.unwrap().unwrap();
+        seen.extend(event["Records"].as_array().unwrap().iter().map(|record| record["eventName"].clone()));
+    }
+    assert_eq!(seen, ["INSERT", "INSERT"]);
+}
+
+#[tokio::test]
+async fn a_message_reported_as_failed_stays_in_flight() {
+    let cloud = cloud().await;
+    let mut events = deploy(&cloud, "event-processor", |event| {
+        Ok(json!({"batchItemFailures": [{"itemIdentifier": event["Records"][0]["messageId"]}]}))
+    });
+    send(&cloud, "acme", "one").await;
+    tokio::time::timeout(LIMIT, events.recv()).await.unwrap().unwrap();
+    let mut changes = cloud.services().world.changes();
+    let idle = async {
+        while cloud.services().world.look(|state, _| state.queue_mapping.in_flight()) > 0 {
+            changes.changed().await.unwrap();
+        }
+    };
+    tokio::time::timeout(LIMIT, idle).await.unwrap();
+    let queue = cloud.deployment().events_queue();
+    let attributes = cloud.services().world.look(|state, now_ms| state.sqs.queue_attributes(now_ms, &queue).unwrap());
+    assert_eq!(attributes["ApproximateNumberOfMessagesNotVisible"], "1");
+}

@@ -1,0 +1,139 @@
+//! The processor's contract on the embedded DynamoDB, through the production adapter and the AWS SDK.
+
+mod support;
+
+use aws_sdk_dynamodb::{Client, types::AttributeValue};
+use ledger::{
+    Attribute, Item,
+    entry::claim_key_item,
+    ports::{Found, Inserted, Table, Tables},
+};
+use ledger_aws::DynamoTables;
+use local::Cloud;
+use testkit::contract::{self, Subject};
+
+struct Dynamo {
+    cloud: Cloud,
+    client: Client,
+    tables: DynamoTables,
+}
+
+impl Dynamo {
+    async fn start() -> Self {
+        let cloud = support::cloud().await;
+        let sdk_config = support::sdk_config(&cloud).await;
+        let deployment = cloud.deployment();
+        let tables = DynamoTables::new(&sdk_config, deployment.idempotency_table(), deployment.events_table());
+        Self { client: Client::new(&sdk_config), tables, cloud }
+    }
+
+    fn name(&self, table: Table) -> String {
+        match table {
+            Table::Claims => self.cloud.deployment().idempotency_table(),
+            Table::Entries => self.cloud.deployment().events_table(),
+        }
+    }
+}
+
+impl Subject for Dynamo {
+    type Tables = DynamoTables;
+
+    fn tables(&self) -> &DynamoTables {
+        &self.tables
+    }
+
+    /// Finds the keys by a scan, and reads the items through the port.
+    async fn items(&self, table: Table) -> Vec<Item> {
+        let scan = self.client.scan().table_name(self.name(table)).consistent_read(true).send().await.unwrap();
+        let key_names: &[&str] = match table {
+            Table::Claims => &["pk"],
+            Table::Entries => &["tenant_id", "sk"],
+        };
+        let mut items = Vec::new();
+        for scanned in scan.items() {
+            let key =
+                key_names.iter().map(|name| ((*name).to_owned(), Attribute::S(scanned[*name].as_s().unwrap().clone())));
+            match self.tables.read(table, vec![key.collect()], 5_000).await.unwrap().remove(0) {
+                Found::Item(item) => items.push(item),
+                other => panic!("{other:?}"),
+            }
+        }
+        items
+    }
+
+    async fn put(&self, table: Table, item: Item) {
+        assert_eq!(self.tables.insert(table, vec![item], 5_000).await, Ok(vec![Inserted::Done]));
+    }
+
+    async fn delete_claim(&self, pk: &str) {
+        let request = self.client.delete_item().table_name(self.name(Table::Claims));
+        request.key("pk", AttributeValue::S(pk.to_owned())).send().await.unwrap();
+    }
+}
+
+macro_rules! on_dynamodb {
+    ($($case:ident)*) => {
+        $(#[tokio::test]
+        async fn $case() {
+            let subject = Dynamo::start().await;
+            contract::$case(&subject).await;
+            subject.cloud.stop().await.unwrap();
+        })*
+    };
+}
+
+testkit::for_each_case!(on_dynamodb);
+
+/// Where memory and DynamoDB could differ unnoticed: what they refuse, and what they give back.
+#[tokio::test]
+async fn every_body_of_the_corpus_is_recorded_at_once_and_reads_back_equal() {
+    use ledger::{entry::stored_content, judge};
+    let subject = Dynamo::start().await;
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fuzz/corpus/body");
+    let mut bodies: Vec<String> = std::fs::read_dir(folder)
+        .unwrap()
+        .filter_map(|entry| String::from_utf8(std::fs::read(entry.unwrap().path()).unwrap()).ok())
+        .collect();
+    bodies.sort();
+    for (number, body) in bodies.iter().enumerate() {
+        let judged = judge(&testkit::bodies::message(number as u64, "g", body), 1_768_469_400_000);
+        let mut entry = judged.entry.fitting(body, judged.content);
+        // Entries of one event would meet under one key.
+        entry.key.sk = format!("2026-01-15T09:30:00.000000000Z#{number}");
+        let key = entry.key.to_item();
+        let item = entry.into_item();
+        let inserted = subject.tables.insert(Table::Entries, vec![item.clone()], 5_000).await;
+        assert_eq!(inserted, Ok(vec![Inserted::Done]), "{body}");
+        let found = subject.tables.read(Table::Entries, vec![key], 5_000).await.unwrap().remove(0);
+        assert_eq!(found, Found::Item(item.clone()), "{body}");
+        assert_eq!(stored_content(&item), Some(judged.content), "{body}");
+    }
+    subject.cloud.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn what_dynamodb_refuses_is_told_from_what_it_takes() {
+    let subject = Dynamo::start().await;
+    let claim = |event_id: &str| {
+        let key = ledger::ClaimKey {
+            tenant_id: ledger::TenantId::parse("a").unwrap(),
+            event_id: ledger::EventId::parse(event_id).unwrap(),
+        };
+        claim_key_item(&key)
+    };
+    let too_large = {
+        let mut item = claim("large");
+        item.insert("raw".to_owned(), Attribute::B(vec![0; 410_000]));
+        item
+    };
+    let too_long = Item::from([("pk".to_owned(), Attribute::S("x".repeat(2_049)))]);
+    let answers = subject.tables.insert(Table::Claims, vec![claim("1"), too_large, too_long], 5_000).await.unwrap();
+    let refused = Inserted::Refused(ledger::ports::Refusal::Content);
+    assert_eq!(answers, [Inserted::Done, refused.clone(), refused]);
+    // The same key twice fails the whole request.
+    let twice = subject.tables.insert(Table::Claims, vec![claim("2"), claim("2")], 5_000).await;
+    assert_eq!(twice, Err(ledger::ports::Refusal::Content));
+    let answers = subject.tables.insert(Table::Claims, vec![claim("1"), claim("3")], 5_000).await.unwrap();
+    assert_eq!(answers, [Inserted::Exists, Inserted::Done]);
+    subject.cloud.stop().await.unwrap();
+}

@@ -1,0 +1,29 @@
+//! What the tests of this crate share: a cloud, SDK clients for it, and the outside tools.
+
+#![expect(dead_code, reason = "each test binary uses its own part of this")]
+
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_sdk_sqs::config::Credentials;
+use local::{Cloud, Options};
+
+/// A cloud in memory on a free port.
+pub async fn cloud() -> Cloud {
+    Cloud::start(Options::default()).await.unwrap()
+}
+
+/// What a user would configure.
+pub async fn sdk_config(cloud: &Cloud) -> SdkConfig {
+    aws_config::defaults(BehaviorVersion::latest())
+        .region(Region::new(cloud.deployment().region.clone()))
+        .credentials_provider(Credentials::new("local", "local", None, None, "test"))
+        .endpoint_url(cloud.endpoint_url())
+        .load()
+        .await
+}
+
+/// Says that a tool is missing: a skipped test on a laptop, a failure where `REQUIRE_TOOLS=1`.
+pub fn missing_tool(tool: &str, how_to_get_it: &str) {
+    let text = format!("skipped: {tool} is not installed; {how_to_get_it}");
+    assert!(std::env::var("REQUIRE_TOOLS").as_deref() != Ok("1"), "{text}");
+    eprintln!("{text}");
+}

@@ -1,0 +1,9 @@
+//! The processor Lambda: judges each message of an SQS batch and records it once in the ledger.
+
+pub mod config;
+pub mod handler;
+pub mod process;
+mod telemetry;
+
+pub use config::Config;
+pub use handler::Processor;

@@ -1,0 +1,645 @@
+//! One batch of messages into the ledger: judge, claim, compare, record, answer. Two calls for an undisturbed batch.
+//! Every message ends either with a durable outcome or in `Report::failed`, and an answer comes before the deadline
+//! (G1, G12). Nothing is kept between batches.
+
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, HashSet},
+};
+
+use ledger::{
+    Claim, ClaimKey, ContentHash, Entry, EntryKey, FailureClass, Item, Message, RawBody, Status, StoredClaim,
+    Timestamp,
+    entry::{attribute, claim_key_item, number_of, stored_content},
+    judge,
+    ports::{Clock, Found, Inserted, Refusal, Table, Tables},
+};
+
+/// Time kept back from the deadline to answer in, on a small function's share of a CPU.
+const ANSWER_MARGIN_MS: u64 = 1_000;
+/// A call is not worth starting with less time than this.
+const CALL_BUDGET_MIN_MS: u64 = 100;
+/// DynamoDB answers throttling per statement, with HTTP 200, which the SDK does not try again: we do, this often.
+const RESENDS_MAX: u32 = 3;
+/// Full jitter: a resend waits a random time below a bound that doubles from the first to the last.
+const BACKOFF_FIRST_MS: u64 = 50;
+const BACKOFF_LAST_MS: u64 = 1_000;
+/// DynamoDB takes 25 statements, in a request that is not limited to this size but is cheaper to build below it.
+const STATEMENTS_MAX: usize = 25;
+const REQUEST_BYTES_MAX: usize = 1 << 20;
+/// Entries of bodies up to this size are kept from judging to recording; larger ones are judged again when their turn
+/// comes, so that a batch of worst-case bodies is never in memory as trees at once (G12).
+const KEPT_BODY_BYTES_MAX: usize = 16 * 1024;
+
+const SECONDS_PER_DAY: u64 = 86_400;
+
+/// How long rows live, and which of them the status index lists.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// 0: for ever.
+    pub claim_ttl_days: u64,
+    /// 0: for ever.
+    pub entry_ttl_days: u64,
+    /// Whether READY entries are listed in the status index, as INVALID ones always are.
+    pub is_ready_indexed: bool,
+}
+
+/// What became of one message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    Ready,
+    Invalid(FailureClass),
+    /// Recorded for an earlier claim that had no entry, with this class of failure if it is INVALID.
+    Finished(Option<FailureClass>),
+    /// An equal event is in the ledger, brought by another message.
+    Duplicate,
+    /// An earlier delivery of this very message was recorded.
+    Redelivery,
+    /// The claim is ours, but so old that its entry may have been written and have expired.
+    ExpiredClaim,
+    /// Nothing is certain: SQS must deliver it again.
+    Failed {
+        code: Cow<'static, str>,
+    },
+}
+
+/// What became of a batch.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    /// In the order of the messages.
+    pub outcomes: Vec<Outcome>,
+    /// The messages to deliver again: those that failed, and all later ones of their groups (G5).
+    pub failed: Vec<usize>,
+    /// Envelopes that state another tenant than their message group.
+    pub group_mismatches: usize,
+}
+
+/// Processes one batch; `deadline_ms` is when Lambda ends the invocation.
+pub async fn process<T: Tables, C: Clock>(
+    tables: &T,
+    clock: &C,
+    settings: Settings,
+    messages: &[Message],
+    deadline_ms: u64,
+) -> Report {
+    let now_ms = clock.now_ms();
+    let world = World { tables, clock, answer_by_ms: deadline_ms.saturating_sub(ANSWER_MARGIN_MS) };
+    let mut batch =
+        Batch { settings, now_ms, cases: Vec::with_capacity(messages.len()), failed_groups: HashSet::new() };
+    for message in messages {
+        batch.cases.push(Case::new(message, now_ms));
+    }
+    let claims = batch.claim(&world).await;
+    let statements = batch.plan(&claims);
+    batch.record(&world, statements).await;
+    batch.report()
+}
+
+/// The ports, and the time there is to use them.
+struct World<'w, T, C> {
+    tables: &'w T,
+    clock: &'w C,
+    answer_by_ms: u64,
+}
+
+/// One message on its way through the batch.
+struct Case<'m> {
+    message: &'m Message,
+    claim_key: Option<ClaimKey>,
+    content: ContentHash,
+    key: EntryKey,
+    event_type: Option<String>,
+    sequence_number: Option<String>,
+    is_group_mismatch: bool,
+    /// Its entry as judged, until it is recorded.
+    entry: Option<Entry>,
+    /// The class of failure it was last sent to the ledger with; none for a READY entry.
+    recorded_as: Option<FailureClass>,
+    outcome: Option<Outcome>,
+}
+
+/// A claim that stands, ours or an earlier one.
+struct Winner {
+    claim: StoredClaim,
+    /// The message whose claim was inserted in this batch.
+    fresh_owner: Option<usize>,
+}
+
+/// How the claim of one id ended.
+enum Claimed {
+    Won(Winner),
+    /// DynamoDB refuses the claim for its content: the message is recorded without one.
+    Unclaimable,
+    Failed {
+        code: Cow<'static, str>,
+    },
+}
+
+/// One insert into the ledger, and the messages whose outcome hangs on it.
+struct Statement {
+    key: EntryKey,
+    case: usize,
+    form: Form,
+    /// How often the key was taken by other content.
+    conflicts: u32,
+    ttl: Option<u64>,
+    /// The claim was there before, so an entry may be.
+    is_finishing: bool,
+    /// The claim was made by this very message.
+    is_redelivery: bool,
+    /// Messages with equal content.
+    twins: Vec<usize>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Form {
+    AsJudged,
+    Conflict,
+    /// DynamoDB refused the typed form.
+    Unstorable,
+}
+
+/// The last word on one statement.
+enum Written {
+    Done,
+    Exists,
+    Content,
+    Failed { code: Cow<'static, str> },
+}
+
+struct Batch<'m> {
+    settings: Settings,
+    now_ms: u64,
+    cases: Vec<Case<'m>>,
+    /// Groups with a message that failed: later ones of theirs are left alone (G5).
+    failed_groups: HashSet<&'m str>,
+}
+
+impl<'m> Case<'m> {
+    fn new(message: &'m Message, now_ms: u64) -> Self {
+        let judged = judge(message, now_ms);
+        let is_kept = message.body.len() <= KEPT_BODY_BYTES_MAX;
+        Self {
+            message,
+            claim_key: judged.claim_key,
+            content: judged.content,
+            key: judged.entry.key.clone(),
+            event_type: judged.entry.event_type.clone(),
+            sequence_number: judged.entry.sequence_number.clone(),
+            is_group_mismatch: judged.is_group_mismatch,
+            entry: is_kept.then_some(judged.entry),
+            recorded_as: None,
+            outcome: None,
+        }
+    }
+
+    /// The entry as judged. Judging is pure, so doing it again gives the same.
+    fn take_entry(&mut self, now_ms: u64) -> Entry {
+        self.entry.take().unwrap_or_else(|| judge(self.message, now_ms).entry)
+    }
+}
+
+impl<'m> Batch<'m> {
+    /// Claims each id once, for the first message that brings it, and reads back the claims that were there.
+    async fn claim<T: Tables, C: Clock>(&self, world: &World<'_, T, C>) -> BTreeMap<ClaimKey, Claimed> {
+        let mut owners: Vec<(usize, &ClaimKey)> = Vec::new();
+        let mut seen = HashSet::new();
+        for (index, case) in self.cases.iter().enumerate() {
+            if let Some(key) = &case.claim_key
+                && seen.insert(key)
+            {
+                owners.push((index, key));
+            }
+        }
+        let claims: Vec<Claim> = owners.iter().map(|(index, key)| self.claim_of(*index, key)).collect();
+        let written = world.insert_all(Table::Claims, claims.len(), |at| claims[at].to_item()).await;
+
+        let mut claimed = BTreeMap::new();
+        let mut taken = Vec::new();
+        for ((index, key), (written, claim)) in owners.into_iter().zip(written.into_iter().zip(claims)) {
+            let end = match written {
+                Written::Done => Claimed::Won(Winner { claim: claim.into(), fresh_owner: Some(index) }),
+                Written::Content => Claimed::Unclaimable,
+                Written::Failed { code } => Claimed::Failed { code },
+                Written::Exists => {
+                    taken.push(key.clone());
+                    continue;
+                }
+            };
+            claimed.insert(key.clone(), end);
+        }
+        let keys = taken.iter().map(claim_key_item).collect();
+        let stored = world.read_all(Table::Claims, keys).await;
+        for (key, stored) in taken.into_iter().zip(stored) {
+            let end = match stored {
+                Ok(item) => Claimed::Won(Winner { claim: StoredClaim::from_item(&item), fresh_owner: None }),
+                Err(code) => Claimed::Failed { code },
+            };
+            claimed.insert(key, end);
+        }
+        claimed
+    }
+
+    fn claim_of(&self, index: usize, key: &ClaimKey) -> Claim {
+        let case = &self.cases[index];
+        Claim {
+            key: key.clone(),
+            created_at: Timestamp::from_epoch_ms(self.now_ms).expect("the clock is before the year 10000"),
+            event_type: case.event_type.clone(),
+            ttl: expiry(self.now_ms / 1000, self.settings.claim_ttl_days),
+            sk: case.key.sk.clone(),
+            content: case.content,
+            sequence_number: case.sequence_number.clone(),
+        }
+    }
+
+    /// Decides for each message what is to be written for it, if anything. Statements have different keys: equal
+    /// content shares one, unequal content becomes a conflict.
+    fn plan(&mut self, claims: &BTreeMap<ClaimKey, Claimed>) -> Vec<Statement> {
+        let mut statements = Vec::new();
+        for index in 0..self.cases.len() {
+            if self.is_group_failed(index) {
+                continue;
+            }
+            let case = &self.cases[index];
+            let claim = case.claim_key.as_ref().and_then(|key| claims.get(key));
+            match claim {
+                Some(Claimed::Failed { code }) => self.fail(index, code.clone()),
+                Some(Claimed::Won(winner)) => self.plan_claimed(index, winner, &mut statements),
+                Some(Claimed::Unclaimable) => self.plan_statement(index, Form::Unstorable, &mut statements),
+                None => self.plan_statement(index, Form::AsJudged, &mut statements),
+            }
+        }
+        statements
+    }
+
+    fn plan_claimed(&mut self, index: usize, winner: &Winner, statements: &mut Vec<Statement>) {
+        let case = &self.cases[index];
+        let Some(content) = winner.claim.content else {
+            // The Go system wrote this claim, in one transaction with its entry.
+            self.cases[index].outcome = Some(Outcome::Duplicate);
+            return;
+        };
+        if content != case.content {
+            return self.plan_statement(index, Form::Conflict, statements);
+        }
+        if winner.fresh_owner.is_some() {
+            // The owner comes first in the batch; for its twins this finds its statement.
+            return self.plan_statement(index, Form::AsJudged, statements);
+        }
+        let claimed_at = winner.claim.created_at.as_ref().map_or(0, Timestamp::epoch_seconds);
+        let ttl = expiry(u64::try_from(claimed_at).unwrap_or(0), self.settings.entry_ttl_days);
+        if ttl.is_some_and(|ttl| ttl <= self.now_ms / 1000) {
+            self.cases[index].outcome = Some(Outcome::ExpiredClaim);
+            return;
+        }
+        let sk = winner.claim.sk.clone().unwrap_or_else(|| case.key.sk.clone());
+        let statement = Statement {
+            key: EntryKey { tenant_id: case.key.tenant_id.clone(), sk },
+            case: index,
+            form: Form::AsJudged,
+            conflicts: 0,
+            ttl,
+            is_finishing: true,
+            is_redelivery: case.sequence_number.is_some() && case.sequence_number == winner.claim.sequence_number,
+            twins: Vec::new(),
+        };
+        self.place(statement, statements);
+    }
+
+    fn plan_statement(&self, index: usize, form: Form, statements: &mut Vec<Statement>) {
+        let case = &self.cases[index];
+        let conflicts = u32::from(form == Form::Conflict);
+        let statement = Statement {
+            key: conflict_key(&case.key, case.content, conflicts),
+            case: index,
+            form,
+            conflicts,
+            ttl: expiry(self.now_ms / 1000, self.settings.entry_ttl_days),
+            is_finishing: false,
+            is_redelivery: false,
+            twins: Vec::new(),
+        };
+        self.place(statement, statements);
+    }
+
+    /// Adds a statement, or joins the one of equal content; unequal content under the same key is a conflict.
+    fn place(&self, mut statement: Statement, statements: &mut Vec<Statement>) {
+        while let Some(other) = statements.iter_mut().find(|other| other.key == statement.key) {
+            if self.cases[other.case].content == self.cases[statement.case].content {
+                other.twins.push(statement.case);
+                other.twins.append(&mut statement.twins);
+                return;
+            }
+            self.turn_into_conflict(&mut statement);
+        }
+        statements.push(statement);
+    }
+
+    fn turn_into_conflict(&self, statement: &mut Statement) {
+        let case = &self.cases[statement.case];
+        statement.form = Form::Conflict;
+        statement.conflicts += 1;
+        statement.key = conflict_key(&case.key, case.content, statement.conflicts);
+        statement.is_finishing = false;
+    }
+
+    /// Inserts the entries, requests cut to size. What is found taken or refused comes back in another form.
+    async fn record<T: Tables, C: Clock>(&mut self, world: &World<'_, T, C>, statements: Vec<Statement>) {
+        let mut waiting = statements;
+        while !waiting.is_empty() {
+            let chunk = self.cut(&mut waiting);
+            let mut again = self.record_chunk(world, chunk).await;
+            while let Some(statement) = again.pop() {
+                self.place(statement, &mut waiting);
+            }
+        }
+    }
+
+    /// Takes as many statements from the front as one request should hold.
+    fn cut(&self, waiting: &mut Vec<Statement>) -> Vec<Statement> {
+        let mut bytes = 0;
+        let fits = |statement: &&Statement| {
+            // The body's length stands for the item's size, which is at most a small multiple of it.
+            bytes += self.cases[statement.case].message.body.len();
+            bytes <= REQUEST_BYTES_MAX
+        };
+        let count = waiting.iter().take(STATEMENTS_MAX).take_while(fits).count().max(1);
+        waiting.drain(..count).collect()
+    }
+
+    /// Inserts one request's worth; returns the statements that are to be tried in another form.
+    async fn record_chunk<T: Tables, C: Clock>(
+        &mut self,
+        world: &World<'_, T, C>,
+        chunk: Vec<Statement>,
+    ) -> Vec<Statement> {
+        let written = world.insert_all(Table::Entries, chunk.len(), |at| self.item(&chunk[at])).await;
+        let mut again = Vec::new();
+        let mut taken = Vec::new();
+        for (mut statement, written) in chunk.into_iter().zip(written) {
+            match written {
+                Written::Done => {
+                    let outcome = self.recorded(&statement);
+                    self.settle(&statement, outcome);
+                }
+                Written::Exists => taken.push(statement),
+                Written::Content if statement.form == Form::Unstorable => {
+                    self.fail_statement(&statement, Cow::Borrowed("RawRefused"));
+                }
+                Written::Content => {
+                    statement.form = Form::Unstorable;
+                    again.push(statement);
+                }
+                Written::Failed { code } => self.fail_statement(&statement, code),
+            }
+        }
+        // Whose entry stands under a taken key is read, not assumed.
+        let keys = taken.iter().map(|statement| statement.key.to_item()).collect();
+        let stored = world.read_all(Table::Entries, keys).await;
+        for (mut statement, stored) in taken.into_iter().zip(stored) {
+            match stored {
+                Err(code) => self.fail_statement(&statement, code),
+                Ok(item) if stored_content(&item) == Some(self.cases[statement.case].content) => {
+                    let outcome = self.found(&statement, &item);
+                    self.settle(&statement, outcome);
+                }
+                Ok(_) if statement.conflicts >= CONFLICT_KEYS => {
+                    self.fail_statement(&statement, Cow::Borrowed("ConflictKeyTaken"));
+                }
+                Ok(_) => {
+                    self.turn_into_conflict(&mut statement);
+                    again.push(statement);
+                }
+            }
+        }
+        again
+    }
+
+    fn item(&mut self, statement: &Statement) -> Item {
+        let case = &mut self.cases[statement.case];
+        let (content, body) = (case.content, &case.message.body);
+        let entry = case.take_entry(self.now_ms);
+        let mut entry = match statement.form {
+            Form::AsJudged => entry,
+            Form::Conflict => entry.into_conflict(),
+            Form::Unstorable => entry.into_refused(RawBody::new(body, content)),
+        };
+        entry.key = statement.key.clone();
+        entry.ttl = statement.ttl;
+        entry.is_indexed = self.settings.is_ready_indexed || entry.status != Status::Ready;
+        let entry = entry.fitting(body, content);
+        case.recorded_as = match &entry.status {
+            Status::Ready => None,
+            Status::Invalid(failure) => Some(failure.class),
+        };
+        entry.into_item()
+    }
+}
+
+/// Ways out when a conflict's key is taken by yet other content: the short hash, then the whole one.
+const CONFLICT_KEYS: u32 = 2;
+
+fn conflict_key(own: &EntryKey, content: ContentHash, conflicts: u32) -> EntryKey {
+    match conflicts {
+        0 => own.clone(),
+        1 => own.conflict(&content.short()),
+        _ => own.conflict(&content.to_string()),
+    }
+}
+
+/// Seconds since the epoch at which a row may be deleted; 0 days: never.
+fn expiry(from_seconds: u64, ttl_days: u64) -> Option<u64> {
+    (ttl_days > 0).then(|| from_seconds + ttl_days * SECONDS_PER_DAY)
+}
+
+impl Batch<'_> {
+    /// What a statement that was inserted means for the message it was made for.
+    fn recorded(&self, statement: &Statement) -> Outcome {
+        let case = &self.cases[statement.case];
+        match (statement.is_finishing, case.recorded_as) {
+            (true, class) => Outcome::Finished(class),
+            (false, None) => Outcome::Ready,
+            (false, Some(class)) => Outcome::Invalid(class),
+        }
+    }
+
+    /// What an equal entry that was there already means.
+    fn found(&self, statement: &Statement, stored: &Item) -> Outcome {
+        let case = &self.cases[statement.case];
+        let is_ours =
+            case.sequence_number.is_some() && case.sequence_number == number_of(stored, attribute::SEQUENCE_NUMBER);
+        match (statement.is_redelivery || is_ours, statement.is_finishing || statement.form == Form::Conflict) {
+            // The claim is of this batch, so an entry from this delivery is of an attempt whose answer was lost.
+            (true, false) if case.claim_key.is_some() => self.recorded(statement),
+            (true, _) => Outcome::Redelivery,
+            (false, _) => Outcome::Duplicate,
+        }
+    }
+
+    fn settle(&mut self, statement: &Statement, outcome: Outcome) {
+        for &twin in &statement.twins {
+            self.cases[twin].outcome = Some(Outcome::Duplicate);
+        }
+        self.cases[statement.case].outcome = Some(outcome);
+    }
+
+    fn fail_statement(&mut self, statement: &Statement, code: Cow<'static, str>) {
+        for &index in statement.twins.iter().chain([&statement.case]) {
+            self.fail(index, code.clone());
+        }
+    }
+
+    fn fail(&mut self, index: usize, code: Cow<'static, str>) {
+        self.cases[index].outcome = Some(Outcome::Failed { code });
+        if let Some(group) = &self.cases[index].message.group_id {
+            self.failed_groups.insert(group);
+        }
+    }
+
+    fn is_group_failed(&self, index: usize) -> bool {
+        self.cases[index].message.group_id.as_deref().is_some_and(|group| self.failed_groups.contains(group))
+    }
+
+    /// A message that failed is reported with every later one of its group, recorded or not (G5).
+    fn report(self) -> Report {
+        let mut report = Report::default();
+        let mut failed_groups = HashSet::new();
+        for (index, case) in self.cases.into_iter().enumerate() {
+            let group = case.message.group_id.as_deref();
+            // Without an outcome it was left alone behind a failed one of its group.
+            let outcome = case.outcome.unwrap_or(Outcome::Failed { code: Cow::Borrowed("GroupFailed") });
+            let is_failed = matches!(outcome, Outcome::Failed { .. });
+            if is_failed && let Some(group) = group {
+                failed_groups.insert(group);
+            }
+            if is_failed || group.is_some_and(|group| failed_groups.contains(group)) {
+                report.failed.push(index);
+            }
+            report.group_mismatches += usize::from(case.is_group_mismatch);
+            report.outcomes.push(outcome);
+        }
+        report
+    }
+}
+
+impl<T: Tables, C: Clock> World<'_, T, C> {
+    /// Inserts `count` items, sending those again that were refused for the moment; `item` makes each as often as it
+    /// is sent.
+    async fn insert_all(&self, table: Table, count: usize, mut item: impl FnMut(usize) -> Item) -> Vec<Written> {
+        let mut written: Vec<Written> = (0..count).map(|_| Written::Failed { code: DEADLINE }).collect();
+        let mut pending: Vec<usize> = (0..count).collect();
+        for attempt in 0..=RESENDS_MAX {
+            if pending.is_empty() || !self.wait_before(attempt).await {
+                break;
+            }
+            self.insert_once(table, &pending, &mut item, &mut written).await;
+            pending.retain(|&at| matches!(written[at], Written::Failed { .. }));
+        }
+        written
+    }
+
+    /// One request; where DynamoDB finds fault with the request as a whole, one for each item.
+    async fn insert_once(
+        &self,
+        table: Table,
+        pending: &[usize],
+        item: &mut impl FnMut(usize) -> Item,
+        written: &mut [Written],
+    ) {
+        let items = pending.iter().map(|&at| item(at)).collect();
+        // Looked at after the items are made: large ones take a while.
+        let Some(budget_ms) = self.budget_ms() else { return };
+        match self.tables.insert(table, items, budget_ms).await {
+            Ok(answers) => {
+                for (&at, answer) in pending.iter().zip(answers) {
+                    written[at] = answer.into();
+                }
+            }
+            Err(Refusal::Content) if pending.len() > 1 => {
+                for &at in pending {
+                    Box::pin(self.insert_once(table, &[at], item, written)).await;
+                }
+            }
+            Err(refusal) => {
+                for &at in pending {
+                    written[at] = Inserted::Refused(refusal.clone()).into();
+                }
+            }
+        }
+    }
+
+    /// Reads items that must be there; what cannot be read is an error code.
+    async fn read_all(&self, table: Table, keys: Vec<Item>) -> Vec<Result<Item, Cow<'static, str>>> {
+        let mut found: Vec<Result<Item, Cow<'static, str>>> = keys.iter().map(|_| Err(DEADLINE)).collect();
+        let mut pending: Vec<usize> = (0..keys.len()).collect();
+        for attempt in 0..=RESENDS_MAX {
+            if pending.is_empty() || !self.wait_before(attempt).await {
+                break;
+            }
+            let Some(budget_ms) = self.budget_ms() else { break };
+            let asked = pending.iter().map(|&at| keys[at].clone()).collect();
+            let answers = match self.tables.read(table, asked, budget_ms).await {
+                Ok(answers) => answers,
+                Err(refusal) => {
+                    for &at in &pending {
+                        found[at] = Err(code_of(&refusal));
+                    }
+                    continue;
+                }
+            };
+            let asked = std::mem::take(&mut pending);
+            for (at, answer) in asked.into_iter().zip(answers) {
+                match answer {
+                    Found::Item(item) => found[at] = Ok(item),
+                    // Deleted since: only a later delivery can find out what holds now.
+                    Found::Absent => found[at] = Err(Cow::Borrowed("Vanished")),
+                    Found::Unprocessed => {
+                        found[at] = Err(Cow::Borrowed("Unprocessed"));
+                        pending.push(at);
+                    }
+                }
+            }
+        }
+        found
+    }
+
+    /// Waits before a resend; false if there would be no time left after it.
+    async fn wait_before(&self, attempt: u32) -> bool {
+        if attempt > 0 {
+            let bound = (BACKOFF_FIRST_MS << (attempt - 1)).min(BACKOFF_LAST_MS);
+            let pause_ms = self.clock.random_below(bound);
+            if self.budget_ms().is_none_or(|left| left < pause_ms + CALL_BUDGET_MIN_MS) {
+                return false;
+            }
+            self.clock.sleep_ms(pause_ms).await;
+        }
+        self.budget_ms().is_some()
+    }
+
+    /// Time for one more call, if it is enough for one.
+    fn budget_ms(&self) -> Option<u64> {
+        let left = self.answer_by_ms.saturating_sub(self.clock.now_ms());
+        (left >= CALL_BUDGET_MIN_MS).then_some(left)
+    }
+}
+
+const DEADLINE: Cow<'static, str> = Cow::Borrowed("Deadline");
+
+fn code_of(refusal: &Refusal) -> Cow<'static, str> {
+    match refusal {
+        Refusal::Content => Cow::Borrowed("ValidationException"),
+        Refusal::Transient { code } => code.clone(),
+    }
+}
+
+impl From<Inserted> for Written {
+    fn from(answer: Inserted) -> Self {
+        match answer {
+            Inserted::Done => Self::Done,
+            Inserted::Exists => Self::Exists,
+            Inserted::Refused(Refusal::Content) => Self::Content,
+            Inserted::Refused(Refusal::Transient { code }) => Self::Failed { code },
+        }
+    }
+}

@@ -1,0 +1,14 @@
+//! The projector Lambda: follows the ledger's stream, keeps exact counts, puts metrics, and alerts on INVALID entries.
+
+pub mod config;
+pub mod event;
+pub mod handler;
+pub mod project;
+pub mod record;
+mod telemetry;
+
+pub use config::{Config, ConfigError};
+pub use event::{StreamEvent, StreamResponse};
+pub use handler::Projector;
+pub use project::{Batch, Outcome, Report, Services, Settings};
+pub use record::{Change, Record, UnreadableRecord};

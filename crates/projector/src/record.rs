@@ -1,0 +1,49 @@
+//! A record of the ledger's stream, as the projector takes it: what became of an entry, and where in the shard it says
+//! so.
+
+use ledger::projection::{EntrySummary, SequenceNumber, Unreadable, Verdict};
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// `None` only where the record cannot be read.
+    pub sequence: Option<SequenceNumber>,
+    /// When DynamoDB says it was written, in milliseconds since the epoch.
+    pub written_at_ms: Option<u64>,
+    pub change: Change,
+}
+
+/// What a record means to the projections.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    Appended(EntrySummary),
+    /// An INVALID entry became READY.
+    Revalidated(EntrySummary),
+    /// An entry was changed in a way nothing of ours does.
+    UnexpectedModify,
+    /// An entry expired or was deleted: what was counted stays counted.
+    Removed,
+    Unreadable(UnreadableRecord),
+}
+
+/// A record that cannot be counted, as far as it can be told which.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct UnreadableRecord {
+    pub event_id: Option<String>,
+    pub sequence_number: Option<String>,
+    pub tenant_id: Option<String>,
+    pub sk: Option<String>,
+    pub reason: String,
+}
+
+impl Change {
+    /// Of an item that was changed, its image read as an entry.
+    ///
+    /// A stream of new images cannot tell what an entry was before; `revalidated_at` can, because an entry gets it once,
+    /// on condition that it is INVALID.
+    pub fn of_modify(image: Result<EntrySummary, Unreadable>) -> Result<Self, Unreadable> {
+        Ok(match image? {
+            entry if entry.verdict == Verdict::Ready && entry.is_revalidated => Self::Revalidated(entry),
+            _ => Self::UnexpectedModify,
+        })
+    }
+}

@@ -1,0 +1,461 @@
+//! The projector over its world in memory: exact counts (G9), alerts (G10), bounded work (G12), whatever is delivered
+//! again, cut anew, refused, or crashes in between.
+
+mod world;
+
+use std::collections::BTreeMap;
+
+use ledger::{
+    Attribute, FailureClass, TenantId,
+    entry::text_of,
+    metric::{Metric, OTHER_TENANTS, dimension},
+    metric_tenants::TenantBudget,
+    projection::{EntryFields, EntrySummary, FailureSummary, Place, Projection, SequenceNumber, Verdict},
+    projection_keys::{ProjectionKey, RECORDS, whole_number_of},
+};
+use projector::{Batch, Change, Outcome, Record, Settings, UnreadableRecord};
+use proptest::prelude::*;
+use world::{Fault, World};
+
+const NOW_MS: u64 = 1_768_469_400_000;
+const WINDOW_MS: u64 = 300_000;
+const TIMEOUT_MS: u64 = 60_000;
+const SHARD: &str = "shardId-1";
+
+fn settings() -> Settings {
+    Settings { tenant_budget: TenantBudget::FirstCome { places_max: 100 }, alert_window_ms: WINDOW_MS }
+}
+
+fn entry(tenant: &str, id: u64, verdict: Verdict, ingested_at_ms: u64) -> EntrySummary {
+    let place = Place { pointer: "/payload/email".to_owned(), keyword: "format".to_owned() };
+    let failure = FailureSummary { class: Some(FailureClass::SchemaViolation), places: vec![place] };
+    EntrySummary::new(EntryFields {
+        tenant_id: Some(tenant.to_owned()),
+        sk: Some(format!("2026-01-15T09:29:59.900000000Z#event-{id}")),
+        event_type: Some("user.created".to_owned()),
+        status: Some(verdict.as_str().to_owned()),
+        ingested_at: Some(ingested_at_ms.to_string()),
+        failure: (verdict == Verdict::Invalid).then_some(failure),
+        payload_bytes: 10 + id,
+        is_revalidated: false,
+    })
+    .unwrap()
+}
+
+fn record(sequence: u64, change: Change) -> Record {
+    Record { sequence: SequenceNumber::parse(&sequence.to_string()), written_at_ms: Some(NOW_MS), change }
+}
+
+fn appended(sequence: u64, tenant: &str, verdict: Verdict) -> Record {
+    record(sequence, Change::Appended(entry(tenant, sequence, verdict, NOW_MS + sequence)))
+}
+
+fn unreadable(sequence: u64) -> Record {
+    record(sequence, Change::Unreadable(UnreadableRecord::default()))
+}
+
+fn batch(records: &[Record]) -> Batch {
+    Batch { shard_id: Some(SHARD.to_owned()), records: records.to_vec() }
+}
+
+/// What the counts should be once all these are projected.
+fn expected<'r>(records: impl IntoIterator<Item = &'r Record>) -> Projection {
+    let mut projection = Projection::default();
+    for record in records {
+        match &record.change {
+            Change::Appended(entry) => projection.append(entry),
+            Change::Revalidated(entry) => projection.revalidate(entry),
+            Change::UnexpectedModify | Change::Removed | Change::Unreadable(_) => {}
+        }
+    }
+    projection
+}
+
+fn mixed() -> Vec<Record> {
+    let revalidated =
+        EntrySummary { verdict: Verdict::Ready, is_revalidated: true, ..entry("b", 2, Verdict::Invalid, NOW_MS + 2) };
+    vec![
+        appended(1, "a", Verdict::Ready),
+        appended(2, "b", Verdict::Invalid),
+        unreadable(3),
+        record(4, Change::Revalidated(revalidated)),
+        record(5, Change::UnexpectedModify),
+        record(6, Change::Removed),
+        appended(7, "c", Verdict::Invalid),
+    ]
+}
+
+#[test]
+fn a_batch_is_counted_measured_and_alerted_once() {
+    let world = World::at(NOW_MS);
+    let records = mixed();
+    let report = world.invoke(&settings(), batch(&records), TIMEOUT_MS).unwrap();
+    assert_eq!((report.outcome, report.refused_puts), (Outcome::Done, 0));
+    assert_eq!(world.projection(), expected(&records));
+    let state = world.state();
+    // Read, failures queue, two alerts, places, metrics, transaction.
+    assert_eq!((state.calls, state.alerts.len(), state.failures.len(), state.puts.len()), (7, 2, 1, 1));
+    let incomplete = &state.items[&ProjectionKey::incomplete()];
+    assert_eq!(whole_number_of(incomplete, RECORDS), Some(1));
+    let checkpoint = &state.items[&ProjectionKey::checkpoint(SHARD)];
+    assert_eq!(text_of(checkpoint, "sequence_number"), Some(format!("{:0>40}", 7).as_str()));
+}
+
+#[test]
+fn a_batch_that_comes_again_costs_one_read() {
+    let world = World::at(NOW_MS);
+    world.invoke(&settings(), batch(&mixed()), TIMEOUT_MS);
+    let calls = world.state().calls;
+    let report = world.invoke(&settings(), batch(&mixed()), TIMEOUT_MS).unwrap();
+    assert_eq!(report.outcome, Outcome::Done);
+    assert_eq!(world.projection(), expected(&mixed()));
+    assert_eq!(world.state().calls, calls + 1);
+}
+
+#[test]
+fn a_final_invocation_without_records_makes_no_call() {
+    let world = World::at(NOW_MS);
+    for records in [vec![], vec![record(1, Change::Removed)]] {
+        assert_eq!(world.invoke(&settings(), batch(&records), 0).unwrap().outcome, Outcome::Done);
+    }
+    assert_eq!(world.state().calls, 0);
+}
+
+#[test]
+fn a_crash_at_any_call_costs_at_most_a_repeated_alert_or_metric() {
+    let records = mixed();
+    let calls = {
+        let world = World::at(NOW_MS);
+        world.invoke(&settings(), batch(&records), TIMEOUT_MS);
+        world.state().calls
+    };
+    for call in 0..calls {
+        for fault in [Fault::CrashBefore, Fault::CrashAfter] {
+            let world = World::at(NOW_MS);
+            world.state().faults = [vec![Fault::None; call], vec![fault]].concat();
+            assert_eq!(world.invoke(&settings(), batch(&records), TIMEOUT_MS), None);
+            let report = world.invoke(&settings(), batch(&records), TIMEOUT_MS).unwrap();
+            assert_eq!(report.outcome, Outcome::Done);
+            assert_eq!(world.projection(), expected(&records), "{fault:?} at call {call}");
+            let state = world.state();
+            assert!((2..=4).contains(&state.alerts.len()) && (1..=2).contains(&state.puts.len()));
+            assert!((1..=2).contains(&state.failures.len()));
+            assert_eq!(whole_number_of(&state.items[&ProjectionKey::incomplete()], RECORDS), Some(1));
+        }
+    }
+}
+
+#[test]
+fn an_answer_that_was_lost_does_not_count_twice() {
+    let records = mixed();
+    let world = World::at(NOW_MS);
+    world.state().faults = [vec![Fault::None; 6], vec![Fault::AnswerLost]].concat();
+    assert_eq!(world.invoke(&settings(), batch(&records), TIMEOUT_MS).unwrap().outcome, Outcome::Done);
+    assert_eq!(world.projection(), expected(&records));
+    assert_eq!(world.state().transactions, 1);
+}
+
+#[test]
+fn transactions_in_conflict_are_tried_again_until_the_deadline_and_then_given_back() {
+    let records: Vec<Record> = (1..=3).map(|sequence| appended(sequence, "a", Verdict::Ready)).collect();
+    let world = World::at(NOW_MS);
+    world.state().faults = [vec![Fault::None; 3], vec![Fault::Busy; 8]].concat();
+    assert_eq!(world.invoke(&settings(), batch(&records), TIMEOUT_MS).unwrap().outcome, Outcome::Done);
+    assert_eq!(world.projection(), expected(&records));
+
+    let world = World::at(NOW_MS);
+    world.state().faults = [vec![Fault::None; 3], vec![Fault::Busy; 1_000]].concat();
+    let report = world.invoke(&settings(), batch(&records), TIMEOUT_MS).unwrap();
+    assert_eq!(report.outcome, Outcome::FailedFrom(SequenceNumber::parse("1").unwrap()));
+}
+
+#[test]
+fn a_batch_of_many_days_is_committed_in_sequence_order_and_given_back_from_where_it_stopped() {
+    let records: Vec<Record> =
+        (1..=250).map(|sequence| appended(sequence, &format!("tenant-{sequence}"), Verdict::Ready)).collect();
+    let world = World::at(NOW_MS);
+    // Read, places, metrics, the first transaction; then no more.
+    world.state().faults = [vec![Fault::None; 4], vec![Fault::Refused; 1_000]].concat();
+    let report = world.invoke(&settings(), batch(&records), TIMEOUT_MS).unwrap();
+    assert_eq!(report.outcome, Outcome::FailedFrom(SequenceNumber::parse("100").unwrap()));
+    assert_eq!(world.projection(), expected(&records[..99]));
+    world.state().faults.clear();
+    assert_eq!(world.invoke(&settings(), batch(&records[40..]), TIMEOUT_MS).unwrap().outcome, Outcome::Done);
+    assert_eq!(world.projection(), expected(&records));
+    assert_eq!(world.state().transactions, 3);
+}
+
+#[test]
+fn write_units_keep_their_budget() {
+    let one: Vec<Record> = (1..=100).map(|sequence| appended(sequence, "tenant-a", Verdict::Ready)).collect();
+    let all: Vec<Record> =
+        (1..=100).map(|sequence| appended(sequence, &format!("tenant-{sequence:03}"), Verdict::Ready)).collect();
+    for (records, units_max) in [(one, 10), (all, 210)] {
+        let world = World::at(NOW_MS);
+        world.invoke(&settings(), batch(&records), TIMEOUT_MS);
+        assert_eq!(world.projection(), expected(&records));
+        let units = world.state().write_units;
+        assert!(units <= units_max, "{units} write units for 100 records");
+    }
+}
+
+#[test]
+fn entries_that_come_late_widen_a_day_to_both_sides() {
+    let world = World::at(NOW_MS);
+    let at = |sequence: u64, offset: u64| {
+        record(sequence, Change::Appended(entry("a", sequence, Verdict::Ready, NOW_MS + offset)))
+    };
+    let records = [at(1, 500), at(2, 100), at(3, 300), at(4, 900), at(5, 50)];
+    for record in &records {
+        let report = world.invoke(&settings(), batch(std::slice::from_ref(record)), TIMEOUT_MS).unwrap();
+        assert_eq!(report.outcome, Outcome::Done);
+    }
+    assert_eq!(world.projection(), expected(&records));
+    let span = world.projection().days.into_values().next().unwrap().span_ms;
+    assert_eq!(span, Some((NOW_MS + 50, NOW_MS + 900)));
+}
+
+#[test]
+fn without_a_shard_id_nothing_is_counted_and_the_projection_says_so() {
+    let world = World::at(NOW_MS);
+    let plain = Batch { shard_id: None, records: mixed() };
+    assert_eq!(world.invoke(&settings(), plain, TIMEOUT_MS).unwrap().outcome, Outcome::Done);
+    assert_eq!(world.projection(), Projection::default());
+    let state = world.state();
+    assert_eq!((state.alerts.len(), state.puts.len()), (2, 1));
+    assert_eq!(whole_number_of(&state.items[&ProjectionKey::incomplete()], RECORDS), Some(6));
+    assert!(state.items.contains_key(&ProjectionKey::alert_windows()));
+}
+
+#[test]
+fn a_refused_alert_fails_the_batch_and_refused_metrics_do_not() {
+    let world = World::at(NOW_MS);
+    world.state().faults = vec![Fault::None, Fault::None, Fault::Refused];
+    let report = world.invoke(&settings(), batch(&mixed()), TIMEOUT_MS).unwrap();
+    assert_eq!(report.outcome, Outcome::FailedFrom(SequenceNumber::parse("1").unwrap()));
+    assert_eq!(world.projection(), Projection::default());
+
+    let world = World::at(NOW_MS);
+    world.state().has_no_metrics = true;
+    let report = world.invoke(&settings(), batch(&mixed()), TIMEOUT_MS).unwrap();
+    assert_eq!((report.outcome, report.refused_puts), (Outcome::Done, 1));
+    assert_eq!(world.projection(), expected(&mixed()));
+}
+
+#[test]
+fn an_event_that_cannot_be_done_and_has_no_number_fails_whole() {
+    let world = World::at(NOW_MS);
+    let nameless = Record { sequence: None, ..unreadable(1) };
+    let report = world.invoke(&settings(), batch(std::slice::from_ref(&nameless)), 100).unwrap();
+    assert_eq!(report.outcome, Outcome::Failed);
+    let report = world.invoke(&settings(), batch(&[nameless, appended(1, "a", Verdict::Ready)]), TIMEOUT_MS).unwrap();
+    assert_eq!(report.outcome, Outcome::Done);
+    assert_eq!(world.state().failures.len(), 1);
+}
+
+#[test]
+fn events_are_measured_by_status_tenant_and_type_and_what_cloudwatch_would_refuse_is_left_out() {
+    let world = World::at(NOW_MS);
+    let old = entry("a", 9, Verdict::Ready, NOW_MS - 15 * 86_400_000);
+    let records = [
+        appended(1, "a", Verdict::Ready),
+        appended(2, "a", Verdict::Ready),
+        appended(3, ":b", Verdict::Invalid),
+        record(4, Change::Appended(old)),
+    ];
+    world.invoke(&settings(), batch(&records), TIMEOUT_MS);
+    let state = world.state();
+    let mut found: BTreeMap<(String, Vec<String>), f64> = BTreeMap::new();
+    for datum in state.puts.iter().flatten() {
+        assert_eq!(datum.minute_ms, NOW_MS / 60_000 * 60_000);
+        let values = datum.sample.dimensions.iter().map(|(_, value)| value.clone()).collect();
+        let sum: f64 = datum.sample.values.iter().map(|(value, count)| value * *count as f64).sum();
+        *found.entry((datum.sample.name.clone(), values)).or_default() += sum;
+    }
+    let sum = |metric: Metric, values: &[&str]| {
+        let values = values.iter().map(|value| (*value).to_owned()).collect();
+        found.get(&(metric.name().to_owned(), values)).copied()
+    };
+    assert_eq!(sum(Metric::Events, &["READY"]), Some(2.0));
+    assert_eq!(sum(Metric::Events, &["READY", "a"]), Some(2.0));
+    assert_eq!(sum(Metric::Events, &["INVALID", "_other"]), Some(1.0));
+    assert_eq!(sum(Metric::Events, &["user.created", "INVALID"]), Some(1.0));
+    assert_eq!(sum(Metric::OutsideMetricTime, &[]), Some(1.0));
+    assert_eq!(sum(Metric::PayloadBytes, &[]), Some(36.0));
+    assert_eq!(sum(Metric::IngestLatency, &[]), Some(101.0 + 102.0 + 103.0));
+    assert_eq!(sum(Metric::MetricTenantsInUse, &[]), Some(1.0));
+    let all = state.puts.iter().flatten();
+    let names = |name: &&(String, String)| name.0 == dimension::TENANT_ID;
+    assert!(all.flat_map(|datum| &datum.sample.dimensions).filter(names).all(|(_, value)| value != ":b"));
+}
+
+/// One step in the life of the ledger.
+#[derive(Clone, Debug)]
+enum Step {
+    Append { tenant: u8, is_ready: bool, offset_ms: u64 },
+    Revalidate { which: usize },
+    Touch,
+    Expire,
+    Spoil,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        8 => (0..5u8, any::<bool>(), 0..172_800_000u64)
+            .prop_map(|(tenant, is_ready, offset_ms)| Step::Append { tenant, is_ready, offset_ms }),
+        2 => (0..1_000usize).prop_map(|which| Step::Revalidate { which }),
+        1 => Just(Step::Touch),
+        1 => Just(Step::Expire),
+        1 => Just(Step::Spoil),
+    ]
+}
+
+fn fault() -> impl Strategy<Value = Fault> {
+    prop_oneof![
+        12 => Just(Fault::None),
+        1 => Just(Fault::Refused),
+        1 => Just(Fault::AnswerLost),
+        1 => Just(Fault::Busy),
+        1 => Just(Fault::CrashBefore),
+        1 => Just(Fault::CrashAfter),
+    ]
+}
+
+/// How the mapping cuts a batch: how many records it takes, and how many that were done before it takes again.
+fn cuts() -> impl Strategy<Value = Vec<(usize, usize)>> {
+    prop::collection::vec((1..30usize, 0..10usize), 1..40)
+}
+
+/// The ledger's entries as they end up, and each shard's stream; a tenant is in one shard only.
+fn live(steps: &[Step]) -> (Vec<EntrySummary>, [Vec<Record>; 2]) {
+    let mut ledger: Vec<EntrySummary> = Vec::new();
+    let mut shards = [Vec::new(), Vec::new()];
+    for (index, step) in steps.iter().enumerate() {
+        let sequence = 7 * (index as u64 + 1);
+        let shard_of = |tenant: &TenantId| usize::from(tenant.as_str().ends_with(['1', '3']));
+        match step {
+            Step::Append { tenant, is_ready, offset_ms } => {
+                let verdict = if *is_ready { Verdict::Ready } else { Verdict::Invalid };
+                let entry = entry(&format!("tenant-{tenant}"), sequence, verdict, NOW_MS - offset_ms);
+                shards[shard_of(&entry.key.tenant_id)].push(record(sequence, Change::Appended(entry.clone())));
+                ledger.push(entry);
+            }
+            Step::Revalidate { which } => {
+                let mut invalid: Vec<&mut EntrySummary> =
+                    ledger.iter_mut().filter(|entry| entry.verdict == Verdict::Invalid).collect();
+                let count = invalid.len();
+                if let Some(entry) = invalid.get_mut(which % count.max(1)) {
+                    entry.verdict = Verdict::Ready;
+                    entry.is_revalidated = true;
+                    let change = Change::Revalidated((**entry).clone());
+                    shards[shard_of(&entry.key.tenant_id)].push(record(sequence, change));
+                }
+            }
+            Step::Touch => shards[0].push(record(sequence, Change::UnexpectedModify)),
+            Step::Expire => shards[1].push(record(sequence, Change::Removed)),
+            Step::Spoil => shards[0].push(unreadable(sequence)),
+        }
+    }
+    (ledger, shards)
+}
+
+/// Delivers a shard's records as its mapping does, until all are done.
+fn deliver(world: &World, shard_id: &str, records: &[Record], cuts: &[(usize, usize)]) {
+    let mut done = 0;
+    let mut cuts = cuts.iter().cycle();
+    while done < records.len() {
+        let &(length, again) = cuts.next().unwrap();
+        let start = done.saturating_sub(again);
+        let end = (done + length).min(records.len());
+        let batch = Batch { shard_id: Some(shard_id.to_owned()), records: records[start..end].to_vec() };
+        match world.invoke(&settings(), batch, TIMEOUT_MS).map(|report| report.outcome) {
+            Some(Outcome::Done) => done = end,
+            Some(Outcome::FailedFrom(sequence)) => {
+                let at = records.iter().position(|record| record.sequence.as_ref() == Some(&sequence)).unwrap();
+                done = done.max(at);
+            }
+            Some(Outcome::Failed) => panic!("every record has a number"),
+            None => {}
+        }
+        world.state().now_ms += 1_000;
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    #[test]
+    fn counts_equal_the_fold_of_the_ledger_whatever_is_redelivered_cut_anew_refused_or_crashes(
+        steps in prop::collection::vec(step(), 1..80),
+        faults in prop::collection::vec(fault(), 0..120),
+        cuts in cuts(),
+    ) {
+        let (ledger, shards) = live(&steps);
+        let world = World::at(NOW_MS);
+        world.state().faults = faults;
+        for (index, records) in shards.iter().enumerate() {
+            deliver(&world, &format!("shardId-{index}"), records, &cuts);
+        }
+        let mut fold = Projection::default();
+        ledger.iter().for_each(|entry| fold.append(entry));
+        prop_assert_eq!(world.projection(), fold);
+
+        let state = world.state();
+        let appended = shards.iter().flatten().filter_map(|record| match &record.change {
+            Change::Appended(entry) if entry.verdict == Verdict::Invalid => Some(entry),
+            _ => None,
+        });
+        for entry in appended {
+            let covers = |(at_ms, message): &(u64, ledger::alert::AlertMessage)| {
+                let is_of_tenant = message.body.contains(entry.key.tenant_id.as_str());
+                is_of_tenant && at_ms + WINDOW_MS >= entry.ingested_at_ms
+            };
+            prop_assert!(state.alerts.iter().any(covers), "G10: an alert covers {:?}", entry.key);
+        }
+        let unreadable = shards[0].iter().filter(|record| matches!(record.change, Change::Unreadable(_))).count();
+        let incomplete = state.items.get(&ProjectionKey::incomplete());
+        let counted = incomplete.and_then(|item| whole_number_of(item, RECORDS)).unwrap_or(0);
+        prop_assert_eq!(counted, unreadable as u64);
+        for item in state.items.values() {
+            prop_assert!(!matches!(item.get("version"), Some(Attribute::N(version)) if version == "0"));
+        }
+    }
+
+    #[test]
+    fn invocations_at_the_same_time_count_once_and_agree_on_windows_and_places(
+        steps in prop::collection::vec(step(), 1..60),
+        split in 0..60usize,
+        turns in prop::collection::vec(0..3usize, 1..60),
+    ) {
+        // Two invocations of one shard, of which Lambda believes the first dead, and one of another shard.
+        let (ledger, [one, other]) = live(&steps);
+        let world = World::at(NOW_MS);
+        let batch = |shard: &str, records: &[Record]| Batch { shard_id: Some(shard.to_owned()), records: records.to_vec() };
+        let zombie = &one[..split.min(one.len())];
+        let batches = vec![batch("shardId-0", zombie), batch("shardId-0", &one), batch("shardId-1", &other)];
+        let reports = world.race(&settings(), batches, 10 * TIMEOUT_MS, &turns);
+        prop_assert!(reports.iter().all(|report| report.outcome == Outcome::Done));
+
+        let mut fold = Projection::default();
+        ledger.iter().for_each(|entry| fold.append(entry));
+        prop_assert_eq!(world.projection(), fold);
+        // Now that all are stored, nobody's group is told again, and every tenant has its place.
+        let alerts = world.state().alerts.len();
+        let puts = world.state().puts.len();
+        let tenants: Vec<String> = one.iter().chain(&other).filter_map(tenant_of_invalid).collect();
+        let again: Vec<Record> =
+            tenants.iter().zip(10_000..).map(|(tenant, sequence)| appended(sequence, tenant, Verdict::Invalid)).collect();
+        world.invoke(&settings(), batch("shardId-2", &again), TIMEOUT_MS);
+        let state = world.state();
+        prop_assert_eq!(state.alerts.len(), alerts);
+        let others = state.puts[puts..].iter().flatten().flat_map(|datum| &datum.sample.dimensions);
+        prop_assert!(others.filter(|(_, value)| value == OTHER_TENANTS).count() == 0);
+    }
+}
+
+fn tenant_of_invalid(record: &Record) -> Option<String> {
+    match &record.change {
+        Change::Appended(entry) if entry.verdict == Verdict::Invalid => Some(entry.key.tenant_id.as_str().to_owned()),
+        _ => None,
+    }
+}

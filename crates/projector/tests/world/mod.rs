@@ -1,0 +1,286 @@
+//! The projector's world in memory: its table, topic, metric store, failures queue and clock, with every call counted
+//! and every limit asserted. A schedule of faults decides what happens at each call; a crash is a call that never
+//! answers.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    future::{Future, pending, poll_fn},
+    pin::pin,
+    sync::{Arc, Mutex, MutexGuard},
+    task::{Context, Poll, Waker},
+};
+
+use ledger::{
+    Attribute, Item,
+    alert::AlertMessage,
+    item::item_bytes,
+    metric::{DATA_PER_CALL_MAX, Datum, VALUES_PER_DATUM_MAX},
+    ports::{Clock, Found, Refusal},
+    projection::{DayCounts, Projection},
+    projection_keys::{DayKey, ProjectionKey, whole_number_of},
+    projection_ports::{
+        Action, Alerts, Cancellation, Condition, Failures, Metrics, Projections, TRANSACTION_UPDATES_MAX, Transacted,
+        Update, Updated,
+    },
+};
+use projector::{Batch, Report, Services, Settings};
+
+/// No item may be larger, whatever tenants send.
+const ITEM_BYTES_MAX: usize = 10 * 1024;
+
+/// What happens at one call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    None,
+    /// Nothing is done, and it is said.
+    Refused,
+    /// It is done, and an error is said.
+    AnswerLost,
+    /// A transaction meets another one; any other call is refused.
+    Busy,
+    CrashBefore,
+    CrashAfter,
+}
+
+#[derive(Default)]
+pub struct State {
+    pub items: BTreeMap<ProjectionKey, Item>,
+    pub alerts: Vec<(u64, AlertMessage)>,
+    pub puts: Vec<Vec<Datum>>,
+    pub failures: Vec<String>,
+    pub now_ms: u64,
+    pub calls: usize,
+    pub write_units: usize,
+    pub transactions: usize,
+    /// By call, counted from 0; later calls have none.
+    pub faults: Vec<Fault>,
+    /// Refuses every put of metrics.
+    pub has_no_metrics: bool,
+    /// Every call waits for its turn.
+    is_stepped: bool,
+    random: u64,
+}
+
+#[derive(Clone, Default)]
+pub struct World(Arc<Mutex<State>>);
+
+impl World {
+    pub fn at(now_ms: u64) -> Self {
+        let world = Self::default();
+        world.state().now_ms = now_ms;
+        world
+    }
+
+    pub fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap()
+    }
+
+    /// Runs one invocation; `None` if it crashed.
+    pub fn invoke(&self, settings: &Settings, batch: Batch, timeout_ms: u64) -> Option<Report> {
+        let services = self.services();
+        let deadline_ms = self.state().now_ms + timeout_ms;
+        let mut invocation = pin!(services.project(settings, batch, deadline_ms));
+        // Every call of this world answers at once, or never.
+        let answer = match invocation.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(report) => Some(report),
+            Poll::Pending => None,
+        };
+        assert!(self.state().now_ms <= deadline_ms, "G12: an answer comes before the deadline");
+        answer
+    }
+
+    /// The counts as they stand in the table.
+    pub fn projection(&self) -> Projection {
+        let state = self.state();
+        let days = state.items.iter().filter_map(|(key, item)| Some((DayKey::parse(key)?, DayCounts::from_item(item))));
+        Projection { days: days.collect() }
+    }
+
+    /// Runs invocations at the same time: `turns` says which of them makes the next call.
+    pub fn race(&self, settings: &Settings, batches: Vec<Batch>, timeout_ms: u64, turns: &[usize]) -> Vec<Report> {
+        self.state().is_stepped = true;
+        let services = self.services();
+        let deadline_ms = self.state().now_ms + timeout_ms;
+        let mut running: Vec<_> =
+            batches.into_iter().map(|batch| Box::pin(services.project(settings, batch, deadline_ms))).collect();
+        let mut reports = Vec::new();
+        let mut turns = turns.iter().cycle();
+        while !running.is_empty() {
+            let turn = turns.next().unwrap_or(&0) % running.len();
+            if let Poll::Ready(report) = running[turn].as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+                reports.push(report);
+                drop(running.swap_remove(turn));
+            }
+        }
+        self.state().is_stepped = false;
+        reports
+    }
+
+    fn services(&self) -> Services<Self, Self, Self, Self, Self> {
+        Services {
+            projections: self.clone(),
+            alerts: self.clone(),
+            metrics: self.clone(),
+            failures: self.clone(),
+            clock: self.clone(),
+        }
+    }
+
+    async fn turn(&self) {
+        let mut has_waited = !self.state().is_stepped;
+        poll_fn(|_| if std::mem::replace(&mut has_waited, true) { Poll::Ready(()) } else { Poll::Pending }).await;
+    }
+
+    /// Makes one call under its fault.
+    async fn call<T>(&self, act: impl FnOnce(&mut State) -> T, busy: Option<T>) -> Result<T, Refusal> {
+        self.turn().await;
+        let fault = {
+            let mut state = self.state();
+            let call = state.calls;
+            state.calls += 1;
+            state.now_ms += 5;
+            state.faults.get(call).copied().unwrap_or(Fault::None)
+        };
+        match (fault, busy) {
+            (Fault::None, _) => Ok(act(&mut self.state())),
+            (Fault::Busy, Some(answer)) => Ok(answer),
+            (Fault::Refused | Fault::Busy, _) => Err(Refusal::transient("Throttled")),
+            (Fault::AnswerLost, _) => {
+                act(&mut self.state());
+                Err(Refusal::transient("Timeout"))
+            }
+            (Fault::CrashBefore, _) => pending().await,
+            (Fault::CrashAfter, _) => {
+                act(&mut self.state());
+                pending().await
+            }
+        }
+    }
+}
+
+impl State {
+    fn check(&self, update: &Update) -> Result<(), Option<Item>> {
+        let item = self.items.get(&update.key);
+        let attribute = |name: &str| item.and_then(|item| item.get(name));
+        let number = |name: &str| item.and_then(|item| whole_number_of(item, name));
+        let holds = |condition: &Condition| match condition {
+            Condition::Absent(name) => attribute(name).is_none(),
+            Condition::Equals(name, value) => attribute(name) == Some(value),
+            Condition::AbsentOrAtMost(name, bound) => number(name).is_none_or(|number| number <= *bound),
+            Condition::AtLeast(name, bound) => number(name).is_some_and(|number| number >= *bound),
+        };
+        if update.conditions.iter().all(holds) { Ok(()) } else { Err(item.cloned()) }
+    }
+
+    /// Makes an update and returns the write units of a plain one.
+    fn make(&mut self, update: Update) -> usize {
+        let item = self.items.entry(update.key.clone()).or_insert_with(|| update.key.to_item());
+        let before = item_bytes(item);
+        let mut changed = BTreeSet::new();
+        for action in update.actions {
+            let (Action::Set(name, _) | Action::SetIfAbsent(name, _) | Action::Add(name, _)) = &action;
+            assert!(changed.insert(name.clone()), "DynamoDB refuses two actions on {name}");
+            match action {
+                Action::Set(name, value) => {
+                    item.insert(name, value);
+                }
+                Action::SetIfAbsent(name, value) => {
+                    item.entry(name).or_insert(value);
+                }
+                Action::Add(name, number) => {
+                    let before = match item.get(&name) {
+                        Some(Attribute::N(digits)) => digits.parse::<i64>().unwrap(),
+                        Some(other) => panic!("DynamoDB refuses to add to {other:?}"),
+                        None => 0,
+                    };
+                    item.insert(name, Attribute::N((before + number).to_string()));
+                }
+            }
+        }
+        assert!(item_bytes(item) <= ITEM_BYTES_MAX, "{:?} has {} bytes", update.key, item_bytes(item));
+        item_bytes(item).max(before).div_ceil(1024)
+    }
+
+    fn transact(&mut self, updates: Vec<Update>) -> Transacted {
+        let keys: BTreeSet<&ProjectionKey> = updates.iter().map(|update| &update.key).collect();
+        assert!(keys.len() == updates.len() && keys.len() <= TRANSACTION_UPDATES_MAX, "{} updates", updates.len());
+        let reasons: Vec<Cancellation> = updates
+            .iter()
+            .map(|update| self.check(update).err().map_or(Cancellation::None, Cancellation::ConditionFailed))
+            .collect();
+        if reasons.iter().any(|reason| *reason != Cancellation::None) {
+            return Transacted::Cancelled(reasons);
+        }
+        self.transactions += 1;
+        for update in updates {
+            self.write_units += 2 * self.make(update);
+        }
+        Transacted::Done
+    }
+}
+
+impl Projections for World {
+    async fn read(&self, keys: Vec<ProjectionKey>, _: u64) -> Result<Vec<Found>, Refusal> {
+        let found = |state: &mut State| {
+            let find = |key: &ProjectionKey| state.items.get(key).cloned().map_or(Found::Absent, Found::Item);
+            keys.iter().map(find).collect()
+        };
+        self.call(found, Some(vec![Found::Unprocessed; keys.len()])).await
+    }
+
+    async fn update(&self, update: Update, _: u64) -> Result<Updated, Refusal> {
+        let act = |state: &mut State| match state.check(&update) {
+            Err(item) => Updated::ConditionFailed(item),
+            Ok(()) => {
+                state.write_units += state.make(update);
+                Updated::Done
+            }
+        };
+        self.call(act, None).await
+    }
+
+    async fn transact(&self, updates: Vec<Update>, _: u64) -> Result<Transacted, Refusal> {
+        let busy = Transacted::Cancelled(vec![Cancellation::Busy; updates.len()]);
+        self.call(|state| state.transact(updates), Some(busy)).await
+    }
+}
+
+impl Alerts for World {
+    async fn publish(&self, message: AlertMessage, _: u64) -> Result<(), Refusal> {
+        self.call(|state| state.alerts.push((state.now_ms, message)), None).await
+    }
+}
+
+impl Metrics for World {
+    async fn put(&self, data: Vec<Datum>, _: u64) -> Result<(), Refusal> {
+        assert!(data.len() <= DATA_PER_CALL_MAX);
+        assert!(data.iter().all(|datum| datum.sample.values.len() <= VALUES_PER_DATUM_MAX));
+        if self.state().has_no_metrics {
+            return Err(Refusal::transient("AccessDenied"));
+        }
+        self.call(|state| state.puts.push(data), None).await
+    }
+}
+
+impl Failures for World {
+    async fn send(&self, body: String, _: u64) -> Result<(), Refusal> {
+        assert!(body.len() <= 262_144);
+        self.call(|state| state.failures.push(body), None).await
+    }
+}
+
+impl Clock for World {
+    fn now_ms(&self) -> u64 {
+        self.state().now_ms
+    }
+
+    async fn sleep_ms(&self, ms: u64) {
+        self.state().now_ms += ms;
+    }
+
+    fn random_below(&self, bound: u64) -> u64 {
+        let mut state = self.state();
+        state.random = state.random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state.random >> 33) % bound
+    }
+}

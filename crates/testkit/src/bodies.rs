@@ -1,0 +1,82 @@
+//! Messages and bodies to feed the processor: plain ones by name, and strategies for arbitrary ones.
+
+use ledger::Message;
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use crate::clock::START_MS;
+
+/// A valid `user.created` envelope.
+pub fn envelope(tenant_id: &str, event_id: &str) -> Value {
+    json!({
+        "tenant_id": tenant_id,
+        "event_id": event_id,
+        "event_type": "user.created",
+        "created_at": "2026-01-15T09:29:59Z",
+        "payload": { "id": "u-1", "email": "ada@example.com" },
+    })
+}
+
+/// A first delivery of `body` in a message group; `number` makes its ids and its place in the queue.
+pub fn message(number: u64, group_id: &str, body: impl ToString) -> Message {
+    Message {
+        message_id: format!("00000000-0000-4000-8000-{number:012}"),
+        body: body.to_string(),
+        group_id: Some(group_id.to_owned()),
+        sequence_number: Some((18_849_496_460_467_696_128u128 + u128::from(number)).to_string()),
+        sent_at_ms: Some(START_MS - 1_000 + number),
+        receive_count: 1,
+    }
+}
+
+/// A valid event of a tenant in its own group.
+pub fn event(number: u64, tenant_id: &str, event_id: &str) -> Message {
+    message(number, tenant_id, envelope(tenant_id, event_id))
+}
+
+/// The same message, delivered once more.
+pub fn again(message: &Message) -> Message {
+    Message { receive_count: message.receive_count + 1, ..message.clone() }
+}
+
+/// The text of an arbitrary JSON value, numbers and nesting beyond DynamoDB's limits included.
+pub fn json_text() -> impl Strategy<Value = String> {
+    let leaf = prop_oneof![
+        Just("null".to_owned()),
+        Just("true".to_owned()),
+        Just("false".to_owned()),
+        "-?(0|[1-9][0-9]{0,45})(\\.[0-9]{1,45})?([eE][+-]?[0-9]{1,4})?",
+        any::<String>().prop_map(|text| json!(text).to_string()),
+        Just(r#""\ud800""#.to_owned()),
+    ];
+    leaf.prop_recursive(40, 200, 6, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..6).prop_map(|elements| format!("[{}]", elements.join(","))),
+            prop::collection::vec(("[a-d]{0,2}|\\PC{0,6}", inner), 0..6).prop_map(|members| {
+                let member = |(name, value): &(String, String)| format!("{}:{value}", json!(name));
+                format!("{{{}}}", members.iter().map(member).collect::<Vec<_>>().join(","))
+            }),
+        ]
+    })
+}
+
+/// An arbitrary body: often nearly an envelope, sometimes anything at all.
+pub fn body() -> impl Strategy<Value = String> {
+    let id = prop_oneof![4 => "[a-c]{1,2}", 1 => any::<String>()];
+    let event_type = prop_oneof![
+        4 => prop::sample::select(ledger::schema::all().iter().map(|schema| schema.event_type).collect::<Vec<_>>())
+            .prop_map(str::to_owned),
+        1 => any::<String>(),
+    ];
+    let nearly = (id.clone(), id, event_type, json_text(), prop::option::of(json_text())).prop_map(
+        |(tenant_id, event_id, event_type, payload, extra)| {
+            let (tenant_id, event_id, event_type) = (json!(tenant_id), json!(event_id), json!(event_type));
+            let extra = extra.map(|extra| format!(",\"extra\":{extra}")).unwrap_or_default();
+            format!(
+                "{{\"tenant_id\":{tenant_id},\"event_id\":{event_id},\"event_type\":{event_type},\
+                 \"payload\":{payload}{extra}}}"
+            )
+        },
+    );
+    prop_oneof![6 => nearly, 1 => json_text(), 1 => any::<String>()]
+}

@@ -1,0 +1,550 @@
+//! The contract of the processor, case by case. Each case runs on every implementation of the tables: `for_each_case!`
+//! hands their names to a macro that makes tests of them.
+
+use std::future::Future;
+
+use ledger::{
+    Attribute, FailureClass, Item, Message,
+    entry::{attribute, number_of, text_of},
+    ports::{Clock, Refusal, Table, Tables},
+};
+use processor::process::{Outcome, Report, Settings, process};
+use serde_json::{Value, json};
+
+use crate::{
+    bodies::{again, envelope, event, message},
+    clock::{ManualClock, START_MS},
+    faults::{Fault, FaultyTables, Operation},
+};
+
+/// Tables under test, with the means to look into them.
+pub trait Subject: Sync {
+    type Tables: Tables;
+
+    fn tables(&self) -> &Self::Tables;
+
+    /// All items of a table.
+    fn items(&self, table: Table) -> impl Future<Output = Vec<Item>> + Send;
+
+    /// Writes an item whatever was there.
+    fn put(&self, table: Table, item: Item) -> impl Future<Output = ()> + Send;
+
+    /// Deletes a claim, as TTL would.
+    fn delete_claim(&self, pk: &str) -> impl Future<Output = ()> + Send;
+}
+
+#[macro_export]
+macro_rules! for_each_case {
+    ($make:ident) => {
+        $make! {
+            a_valid_message_becomes_one_ready_entry
+            an_undisturbed_batch_of_ten_takes_two_calls
+            a_redelivery_changes_nothing
+            a_duplicate_with_another_created_at_changes_nothing
+            equal_twins_in_one_batch_become_one_entry
+            other_content_under_a_used_id_becomes_a_conflict_entry
+            a_conflict_delivered_again_is_recorded_once
+            unequal_twins_in_one_batch_become_an_entry_and_a_conflict
+            an_invalid_event_claims_its_id
+            a_body_without_identity_is_kept_under_its_group
+            a_body_without_identity_or_usable_group_is_unattributed
+            a_body_without_identity_is_recorded_once
+            an_event_that_takes_the_key_of_a_body_without_identity_becomes_a_conflict
+            tenants_with_similar_ids_never_share_a_key
+            a_throttled_statement_alone_is_sent_again
+            a_message_that_failed_fails_the_later_ones_of_its_group_and_no_other
+            a_failed_batch_leaves_nothing_behind_for_the_next
+            a_refusal_for_one_tenant_never_fails_another
+            an_unknown_refusal_is_never_read_as_duplicate
+            a_request_refused_for_its_content_is_sent_as_single_statements
+            claims_whose_answer_was_lost_are_finished_by_the_redelivery
+            entries_whose_answer_was_lost_are_recognised
+            a_statement_done_but_reported_failed_is_recognised
+            a_claim_without_entry_is_finished_where_it_claimed
+            a_claim_of_the_go_system_is_a_duplicate
+            a_claim_that_vanishes_before_it_is_read_fails_the_message
+            an_unprocessed_key_is_asked_for_again
+            an_entry_found_in_the_place_of_another_is_compared_not_trusted
+            an_equal_entry_left_by_an_expired_claim_is_a_duplicate
+            a_claim_older_than_its_entry_would_live_is_not_recorded_again
+            an_expired_claim_that_is_still_there_counts
+            content_that_dynamodb_refuses_is_kept_raw
+            a_claim_that_dynamodb_refuses_does_not_lose_the_message
+            a_twin_fails_with_its_statement
+            nothing_is_called_without_time_to_answer
+            a_slow_call_ends_in_an_answer_before_the_deadline
+            ready_entries_can_be_left_off_the_status_index
+            rows_expire_when_configured
+        }
+    };
+}
+
+const SETTINGS: Settings = Settings { claim_ttl_days: 7, entry_ttl_days: 0, is_ready_indexed: true };
+const TIMEOUT_MS: u64 = 15_000;
+const NOTHING: &[usize] = &[];
+
+/// One run of the processor over a subject, with planned faults.
+struct Bench<'s, S: Subject> {
+    subject: &'s S,
+    clock: &'s ManualClock,
+    tables: FaultyTables<'s, S::Tables>,
+}
+
+impl<'s, S: Subject> Bench<'s, S> {
+    fn new(subject: &'s S, clock: &'s ManualClock) -> Self {
+        Self { subject, clock, tables: FaultyTables::new(subject.tables(), clock) }
+    }
+
+    async fn run(&self, messages: &[Message]) -> Report {
+        self.run_with(SETTINGS, messages).await
+    }
+
+    async fn run_with(&self, settings: Settings, messages: &[Message]) -> Report {
+        let deadline_ms = self.clock.now_ms() + TIMEOUT_MS;
+        let report = process(&self.tables, self.clock, settings, messages, deadline_ms).await;
+        assert_eq!(report.outcomes.len(), messages.len());
+        assert!(self.clock.now_ms() <= deadline_ms, "G12: the answer comes before the deadline");
+        report
+    }
+
+    async fn entries(&self) -> Vec<Item> {
+        let mut items = self.subject.items(Table::Entries).await;
+        items.sort_by_key(|item| (text(item, attribute::TENANT_ID), text(item, attribute::SK)));
+        items
+    }
+
+    /// Tenant, sort key and status of every entry.
+    async fn summary(&self) -> Vec<(String, String, String)> {
+        let line =
+            |item: &Item| (text(item, attribute::TENANT_ID), text(item, attribute::SK), text(item, attribute::STATUS));
+        self.entries().await.iter().map(line).collect()
+    }
+
+    async fn statuses(&self) -> Vec<String> {
+        self.summary().await.into_iter().map(|(_, _, status)| status).collect()
+    }
+
+    fn call_counts(&self) -> Vec<usize> {
+        self.tables.calls().iter().map(|call| call.count).collect()
+    }
+}
+
+fn text(item: &Item, name: &str) -> String {
+    text_of(item, name).unwrap_or_default().to_owned()
+}
+
+fn failure_class(item: &Item) -> String {
+    match item.get(attribute::FAILURE) {
+        Some(Attribute::M(failure)) => failure["class"].as_str().unwrap_or_default().to_owned(),
+        _ => String::new(),
+    }
+}
+
+fn with(mut envelope: Value, pointer: &str, value: Value) -> Value {
+    *envelope.pointer_mut(pointer).expect("the pointer leads somewhere") = value;
+    envelope
+}
+
+fn throttled() -> Refusal {
+    Refusal::transient("ProvisionedThroughputExceeded")
+}
+
+const CREATED_AT: &str = "2026-01-15T09:29:59.000000000Z";
+
+macro_rules! cases {
+    ($($(#[$attribute:meta])* async fn $name:ident($bench:ident) $body:block)*) => {
+        $($(#[$attribute])* pub async fn $name<S: Subject>(subject: &S) {
+            let clock = ManualClock::default();
+            let $bench = Bench::new(subject, &clock);
+            $body
+        })*
+    };
+}
+
+cases! {
+    async fn a_valid_message_becomes_one_ready_entry(bench) {
+        let report = bench.run(&[event(1, "tenant-a", "e-1")]).await;
+        assert_eq!((report.outcomes, report.failed), (vec![Outcome::Ready], vec![]));
+        let entries = bench.entries().await;
+        let [entry] = entries.as_slice() else { panic!("one entry: {entries:?}") };
+        assert_eq!(text(entry, "tenant_id"), "tenant-a");
+        assert_eq!(text(entry, "sk"), format!("{CREATED_AT}#e-1"));
+        assert_eq!(text(entry, "status"), "READY");
+        assert_eq!(text(entry, "event_type"), "user.created");
+        assert_eq!(text(entry, "tenant_id_created_at"), format!("tenant-a#{CREATED_AT}"));
+        assert_eq!(number_of(entry, "retries").as_deref(), Some("0"));
+        assert_eq!(number_of(entry, "ingested_at"), Some(START_MS.to_string()));
+        assert_eq!(number_of(entry, "sequence_number").as_deref(), Some("18849496460467696129"));
+        let Some(Attribute::M(payload)) = entry.get("payload") else { panic!("a payload") };
+        assert_eq!(Value::Object(payload.clone()), json!({ "id": "u-1", "email": "ada@example.com" }));
+        assert_eq!(bench.subject.items(Table::Claims).await.len(), 1);
+    }
+
+    async fn an_undisturbed_batch_of_ten_takes_two_calls(bench) {
+        let messages: Vec<_> = (0..10).map(|n| event(n, "tenant-a", &format!("e-{n}"))).collect();
+        let report = bench.run(&messages).await;
+        assert_eq!(report.outcomes, vec![Outcome::Ready; 10]);
+        assert_eq!(bench.call_counts(), [10, 10]);
+    }
+
+    async fn a_redelivery_changes_nothing(bench) {
+        let first = event(1, "tenant-a", "e-1");
+        bench.run(std::slice::from_ref(&first)).await;
+        let before = bench.entries().await;
+        let report = bench.run(&[again(&first)]).await;
+        assert_eq!((report.outcomes, report.failed), (vec![Outcome::Redelivery], vec![]));
+        assert_eq!(bench.entries().await, before);
+    }
+
+    async fn a_duplicate_with_another_created_at_changes_nothing(bench) {
+        bench.run(&[event(1, "tenant-a", "e-1")]).await;
+        let before = bench.entries().await;
+        let restamped = with(envelope("tenant-a", "e-1"), "/created_at", json!("2026-01-15T10:00:00Z"));
+        let report = bench.run(&[message(2, "tenant-a", restamped)]).await;
+        assert_eq!((report.outcomes, report.failed), (vec![Outcome::Duplicate], vec![]));
+        assert_eq!(bench.entries().await, before);
+    }
+
+    async fn equal_twins_in_one_batch_become_one_entry(bench) {
+        let report = bench.run(&[event(1, "tenant-a", "e-1"), event(2, "tenant-a", "e-1")]).await;
+        assert_eq!((report.outcomes, report.failed), (vec![Outcome::Ready, Outcome::Duplicate], vec![]));
+        assert_eq!(bench.statuses().await, ["READY"]);
+        assert_eq!(bench.call_counts(), [1, 1]);
+    }
+
+    async fn other_content_under_a_used_id_becomes_a_conflict_entry(bench) {
+        bench.run(&[event(1, "tenant-a", "e-1")]).await;
+        let changed = with(envelope("tenant-a", "e-1"), "/payload/id", json!("u-2"));
+        let report = bench.run(&[message(2, "tenant-a", changed)]).await;
+        assert_eq!(report.outcomes, [Outcome::Invalid(FailureClass::Conflict)]);
+        let entries = bench.entries().await;
+        assert_eq!(entries.len(), 2);
+        assert_eq!(text(&entries[0], "status"), "READY");
+        let sk = text(&entries[1], "sk");
+        assert!(sk.starts_with(&format!("{CREATED_AT}#e-1#")) && sk.len() == CREATED_AT.len() + 5 + 16, "{sk}");
+        assert_eq!(failure_class(&entries[1]), "conflict");
+    }
+
+    async fn a_conflict_delivered_again_is_recorded_once(bench) {
+        bench.run(&[event(1, "tenant-a", "e-1")]).await;
+        let changed = message(2, "tenant-a", with(envelope("tenant-a", "e-1"), "/payload/id", json!("u-2")));
+        bench.run(std::slice::from_ref(&changed)).await;
+        let before = bench.entries().await;
+        let report = bench.run(&[again(&changed)]).await;
+        assert_eq!((report.outcomes, report.failed), (vec![Outcome::Redelivery], vec![]));
+        assert_eq!(bench.entries().await, before);
+    }
+
+    async fn unequal_twins_in_one_batch_become_an_entry_and_a_conflict(bench) {
+        let changed = with(envelope("tenant-a", "e-1"), "/payload/id", json!("u-2"));
+        let report = bench.run(&[event(1, "tenant-a", "e-1"), message(2, "tenant-a", changed)]).await;
+        assert_eq!(report.outcomes, [Outcome::Ready, Outcome::Invalid(FailureClass::Conflict)]);
+        assert_eq!(bench.statuses().await, ["READY", "INVALID"]);
+    }
+
+    async fn an_invalid_event_claims_its_id(bench) {
+        let invalid = with(envelope("tenant-a", "e-1"), "/payload", json!({ "id": "u-1" }));
+        let report = bench.run(&[message(1, "tenant-a", invalid)]).await;
+        assert_eq!(report.outcomes, [Outcome::Invalid(FailureClass::SchemaViolation)]);
+        let restamped = with(envelope("tenant-a", "e-1"), "/created_at", json!("2026-01-15T10:00:00Z"));
+        let report = bench.run(&[message(2, "tenant-a", restamped)]).await;
+        assert_eq!(report.outcomes, [Outcome::Invalid(FailureClass::Conflict)]);
+        assert_eq!(bench.statuses().await, ["INVALID", "INVALID"]);
+    }
+
+    async fn a_body_without_identity_is_kept_under_its_group(bench) {
+        let report = bench.run(&[message(1, "tenant-a", "{not json")]).await;
+        assert_eq!(report.outcomes, [Outcome::Invalid(FailureClass::MalformedJson)]);
+        let entries = bench.entries().await;
+        assert_eq!(text(&entries[0], "tenant_id"), "tenant-a");
+        assert_eq!(text(&entries[0], "sk"), "2096-01-15T09:29:59.001000000Z#00000000-0000-4000-8000-000000000001");
+        assert_eq!(text(&entries[0], "attributed_by"), "group");
+        assert_eq!(entries[0].get("raw"), Some(&Attribute::B(b"{not json".to_vec())));
+        assert_eq!(bench.subject.items(Table::Claims).await, []);
+    }
+
+    async fn a_body_without_identity_or_usable_group_is_unattributed(bench) {
+        bench.run(&[message(1, "bad#group", "{}"), message(2, "_other", "{}")]).await;
+        let tenants: Vec<_> = bench.summary().await.into_iter().map(|(tenant, _, _)| tenant).collect();
+        assert_eq!(tenants, ["_unattributed", "_unattributed"]);
+    }
+
+    async fn a_body_without_identity_is_recorded_once(bench) {
+        let nameless = message(1, "tenant-a", "[]");
+        bench.run(std::slice::from_ref(&nameless)).await;
+        let report = bench.run(&[again(&nameless)]).await;
+        assert_eq!((report.outcomes, report.failed), (vec![Outcome::Redelivery], vec![]));
+        assert_eq!(bench.statuses().await, ["INVALID"]);
+    }
+
+    async fn an_event_that_takes_the_key_of_a_body_without_identity_becomes_a_conflict(bench) {
+        let nameless = message(1, "a", "[]");
+        let imitation = with(envelope("a", &nameless.message_id), "/created_at", json!("2096-01-15T09:29:59.001Z"));
+        let report = bench.run(&[nameless, message(2, "a", imitation)]).await;
+        let invalid = [FailureClass::MalformedEnvelope, FailureClass::Conflict].map(Outcome::Invalid);
+        assert_eq!((report.outcomes.as_slice(), report.failed), (invalid.as_slice(), vec![]));
+        assert_eq!(bench.entries().await.len(), 2);
+    }
+
+    async fn tenants_with_similar_ids_never_share_a_key(bench) {
+        let report = bench.run(&[
+            message(1, "a", envelope("a", "b#c")),
+            message(2, "a#b", envelope("a#b", "c")),
+            message(3, "ab", envelope("ab", "c")),
+            message(4, "a", envelope("a", "bc")),
+        ]).await;
+        let malformed = || Outcome::Invalid(FailureClass::MalformedEnvelope);
+        assert_eq!(report.outcomes, [malformed(), malformed(), Outcome::Ready, Outcome::Ready]);
+        assert_eq!(bench.entries().await.len(), 4);
+        assert_eq!(bench.subject.items(Table::Claims).await.len(), 2);
+    }
+
+    async fn a_throttled_statement_alone_is_sent_again(bench) {
+        bench.tables.plan(Operation::Insert, Table::Entries, Fault::Some(vec![1], throttled()));
+        let report = bench.run(&[event(1, "a", "1"), event(2, "b", "2"), event(3, "c", "3")]).await;
+        assert_eq!((report.outcomes, report.failed), (vec![Outcome::Ready; 3], vec![]));
+        assert_eq!(bench.call_counts(), [3, 3, 1]);
+    }
+
+    async fn a_message_that_failed_fails_the_later_ones_of_its_group_and_no_other(bench) {
+        let fault = Fault::Some(vec![0], throttled());
+        bench.tables.plan(Operation::Insert, Table::Entries, Fault::Some(vec![1], throttled()));
+        bench.tables.plan_times(Operation::Insert, Table::Entries, &fault, 3);
+        let messages = [event(1, "a", "1"), event(2, "b", "2"), event(3, "a", "3"), event(4, "b", "4"), event(5, "c", "5")];
+        let report = bench.run(&messages).await;
+        assert_eq!(report.failed, [1, 3]);
+        assert!(matches!(report.outcomes[1], Outcome::Failed { .. }));
+        assert_eq!(report.outcomes[0], Outcome::Ready);
+        assert_eq!(report.outcomes[4], Outcome::Ready);
+        let report = bench.run(&[again(&messages[1]), again(&messages[3])]).await;
+        assert_eq!(report.failed, NOTHING);
+        assert_eq!(bench.statuses().await, ["READY"; 5]);
+    }
+
+    async fn a_failed_batch_leaves_nothing_behind_for_the_next(bench) {
+        bench.tables.plan_times(Operation::Insert, Table::Claims, &Fault::Refused(throttled()), 4);
+        let messages = [event(1, "a", "1"), event(2, "b", "2")];
+        assert_eq!(bench.run(&messages).await.failed, [0, 1]);
+        assert_eq!(bench.entries().await, []);
+        let report = bench.run(&[again(&messages[0]), again(&messages[1])]).await;
+        assert_eq!((report.outcomes, report.failed), (vec![Outcome::Ready; 2], vec![]));
+    }
+
+    async fn a_refusal_for_one_tenant_never_fails_another(bench) {
+        // The flooding tenant's claims are throttled for good, the quiet one's are not.
+        let messages: Vec<_> = (0..9)
+            .map(|n| event(n, "flood", &format!("e-{n}")))
+            .chain([event(9, "quiet", "e-1")])
+            .collect();
+        bench.tables.plan_times(Operation::Insert, Table::Claims, &Fault::Some((0..9).collect(), throttled()), 4);
+        let report = bench.run(&messages).await;
+        assert_eq!(report.failed, (0..9).collect::<Vec<_>>());
+        assert_eq!(report.outcomes[9], Outcome::Ready);
+        let tenants: Vec<_> = bench.summary().await.into_iter().map(|(tenant, _, _)| tenant).collect();
+        assert_eq!(tenants, ["quiet"]);
+    }
+
+    async fn an_unknown_refusal_is_never_read_as_duplicate(bench) {
+        for code in ["SomethingNew", "ConditionalCheckFailed", "TransactionConflict", "AccessDenied", "NoCode"] {
+            let fault = Fault::Some(vec![0], Refusal::transient(code));
+            bench.tables.plan_times(Operation::Insert, Table::Entries, &fault, 4);
+            assert_eq!(bench.run(&[event(1, "a", code)]).await.failed, [0], "{code}");
+        }
+        assert_eq!(bench.entries().await, []);
+    }
+
+    async fn a_request_refused_for_its_content_is_sent_as_single_statements(bench) {
+        bench.tables.plan(Operation::Insert, Table::Entries, Fault::Refused(Refusal::Content));
+        let report = bench.run(&[event(1, "a", "1"), event(2, "b", "2")]).await;
+        assert_eq!(report.outcomes, [Outcome::Ready, Outcome::Ready]);
+        assert_eq!(bench.call_counts(), [2, 2, 1, 1]);
+    }
+
+    async fn claims_whose_answer_was_lost_are_finished_by_the_redelivery(bench) {
+        bench.tables.plan(Operation::Insert, Table::Claims, Fault::AnswerLost);
+        let report = bench.run(&[event(1, "a", "1")]).await;
+        // Sent again within the batch, the claim is found, ours, and finished.
+        assert_eq!((report.outcomes, report.failed), (vec![Outcome::Finished(None)], vec![]));
+        assert_eq!(bench.statuses().await, ["READY"]);
+    }
+
+    async fn entries_whose_answer_was_lost_are_recognised(bench) {
+        bench.tables.plan(Operation::Insert, Table::Entries, Fault::AnswerLost);
+        let report = bench.run(&[event(1, "a", "1"), event(2, "b", "2")]).await;
+        assert_eq!((report.outcomes, report.failed), (vec![Outcome::Ready; 2], vec![]));
+        assert_eq!(bench.statuses().await, ["READY"; 2]);
+    }
+
+    async fn a_statement_done_but_reported_failed_is_recognised(bench) {
+        bench.tables.plan(Operation::Insert, Table::Claims, Fault::SomeAnswersLost(vec![0]));
+        bench.tables.plan(Operation::Insert, Table::Entries, Fault::SomeAnswersLost(vec![1]));
+        let report = bench.run(&[event(1, "a", "1"), event(2, "b", "2")]).await;
+        assert_eq!((report.outcomes, report.failed), (vec![Outcome::Finished(None), Outcome::Ready], vec![]));
+        assert_eq!(bench.statuses().await, ["READY"; 2]);
+    }
+
+    async fn a_claim_without_entry_is_finished_where_it_claimed(bench) {
+        // The first delivery claims and then cannot record.
+        bench.tables.plan_times(Operation::Insert, Table::Entries, &Fault::Refused(throttled()), 4);
+        let mut body = envelope("a", "1");
+        body.as_object_mut().expect("an object").remove("created_at");
+        let first = message(1, "a", &body);
+        assert_eq!(bench.run(std::slice::from_ref(&first)).await.failed, [0]);
+        bench.clock.advance_ms(90_000);
+        // An equal event overtakes the redelivery.
+        let report = bench.run(&[message(2, "a", &body), again(&first)]).await;
+        assert_eq!((report.outcomes, report.failed), (vec![Outcome::Finished(None), Outcome::Duplicate], vec![]));
+        let summary = bench.summary().await;
+        assert_eq!(summary, [("a".into(), "2096-01-15T09:29:59.001000000Z#1".into(), "READY".into())]);
+    }
+
+    async fn a_claim_of_the_go_system_is_a_duplicate(bench) {
+        let claim = Item::from([
+            ("pk".to_owned(), Attribute::S("a#1".to_owned())),
+            ("created_at".to_owned(), Attribute::S("2026-01-15T09:00:00Z".to_owned())),
+            ("event_type".to_owned(), Attribute::S("user.created".to_owned())),
+        ]);
+        bench.subject.put(Table::Claims, claim).await;
+        let report = bench.run(&[event(1, "a", "1")]).await;
+        assert_eq!((report.outcomes, report.failed), (vec![Outcome::Duplicate], vec![]));
+        assert_eq!(bench.entries().await, []);
+    }
+
+    async fn a_claim_that_vanishes_before_it_is_read_fails_the_message(bench) {
+        let first = event(1, "a", "1");
+        bench.run(std::slice::from_ref(&first)).await;
+        // The insert finds the claim; before the read, TTL deletes it.
+        let vanishing = VanishingClaim { bench: &bench, pk: "a#1" };
+        let deadline_ms = bench.clock.now_ms() + TIMEOUT_MS;
+        let report = process(&vanishing, bench.clock, SETTINGS, &[again(&first)], deadline_ms).await;
+        assert_eq!(report.failed, [0]);
+    }
+
+    async fn an_unprocessed_key_is_asked_for_again(bench) {
+        let messages = [event(1, "a", "1"), event(2, "b", "2")];
+        bench.run(&messages).await;
+        bench.tables.plan(Operation::Read, Table::Claims, Fault::Some(vec![1], throttled()));
+        let report = bench.run(&[again(&messages[0]), again(&messages[1])]).await;
+        assert_eq!((report.outcomes, report.failed), (vec![Outcome::Redelivery; 2], vec![]));
+    }
+
+    async fn an_entry_found_in_the_place_of_another_is_compared_not_trusted(bench) {
+        bench.run(&[event(1, "a", "1")]).await;
+        bench.subject.delete_claim("a#1").await;
+        let changed = with(envelope("a", "1"), "/payload/id", json!("u-2"));
+        let report = bench.run(&[message(2, "a", changed)]).await;
+        assert_eq!((report.outcomes, report.failed), (vec![Outcome::Invalid(FailureClass::Conflict)], vec![]));
+        assert_eq!(bench.statuses().await, ["READY", "INVALID"]);
+    }
+
+    async fn an_equal_entry_left_by_an_expired_claim_is_a_duplicate(bench) {
+        bench.run(&[event(1, "a", "1")]).await;
+        bench.subject.delete_claim("a#1").await;
+        let report = bench.run(&[event(2, "a", "1")]).await;
+        assert_eq!((report.outcomes, report.failed), (vec![Outcome::Duplicate], vec![]));
+        assert_eq!(bench.statuses().await, ["READY"]);
+    }
+
+    async fn a_claim_older_than_its_entry_would_live_is_not_recorded_again(bench) {
+        let settings = Settings { claim_ttl_days: 0, entry_ttl_days: 1, ..SETTINGS };
+        bench.tables.plan_times(Operation::Insert, Table::Entries, &Fault::Refused(throttled()), 4);
+        let first = event(1, "a", "1");
+        bench.run_with(settings, std::slice::from_ref(&first)).await;
+        bench.clock.advance_ms(86_400_000);
+        let report = bench.run_with(settings, &[again(&first)]).await;
+        assert_eq!((report.outcomes, report.failed), (vec![Outcome::ExpiredClaim], vec![]));
+        assert_eq!(bench.entries().await, []);
+    }
+
+    async fn an_expired_claim_that_is_still_there_counts(bench) {
+        bench.run(&[event(1, "a", "1")]).await;
+        bench.clock.advance_ms(8 * 86_400_000);
+        let changed = with(envelope("a", "1"), "/payload/id", json!("u-2"));
+        let report = bench.run(&[message(2, "a", changed)]).await;
+        assert_eq!(report.outcomes, [Outcome::Invalid(FailureClass::Conflict)]);
+    }
+
+    async fn content_that_dynamodb_refuses_is_kept_raw(bench) {
+        bench.tables.plan(Operation::Insert, Table::Entries, Fault::Some(vec![0], Refusal::Content));
+        let refused = event(1, "a", "1");
+        let report = bench.run(&[refused.clone(), event(2, "b", "2")]).await;
+        assert_eq!(report.outcomes, [Outcome::Invalid(FailureClass::Unstorable), Outcome::Ready]);
+        let entries = bench.entries().await;
+        assert_eq!(failure_class(&entries[0]), "unstorable");
+        assert_eq!(entries[0].get("raw"), Some(&Attribute::B(refused.body.clone().into_bytes())));
+        // Its content is still its own: a redelivery is recognised, an equal event is a duplicate.
+        let report = bench.run(&[again(&refused), event(3, "a", "1")]).await;
+        assert_eq!((report.outcomes, report.failed), (vec![Outcome::Redelivery, Outcome::Duplicate], vec![]));
+        assert_eq!(bench.entries().await.len(), 2);
+    }
+
+    async fn a_claim_that_dynamodb_refuses_does_not_lose_the_message(bench) {
+        bench.tables.plan(Operation::Insert, Table::Claims, Fault::Some(vec![0], Refusal::Content));
+        let report = bench.run(&[event(1, "a", "1")]).await;
+        assert_eq!((report.outcomes, report.failed), (vec![Outcome::Invalid(FailureClass::Unstorable)], vec![]));
+        assert_eq!(bench.entries().await.len(), 1);
+    }
+
+    async fn a_twin_fails_with_its_statement(bench) {
+        bench.tables.plan_times(Operation::Insert, Table::Entries, &Fault::Refused(throttled()), 4);
+        let report = bench.run(&[event(1, "a", "1"), message(2, "b", envelope("a", "1"))]).await;
+        assert_eq!(report.failed, [0, 1]);
+        assert_eq!(report.group_mismatches, 1);
+    }
+
+    async fn nothing_is_called_without_time_to_answer(bench) {
+        let deadline_ms = bench.clock.now_ms() + 1_000;
+        let report = process(&bench.tables, bench.clock, SETTINGS, &[event(1, "a", "1")], deadline_ms).await;
+        assert_eq!(report.failed, [0]);
+        assert_eq!(bench.tables.calls(), []);
+    }
+
+    async fn a_slow_call_ends_in_an_answer_before_the_deadline(bench) {
+        bench.tables.plan(Operation::Insert, Table::Entries, Fault::Slow(TIMEOUT_MS - 1_500));
+        let first = event(1, "a", "1");
+        let report = bench.run(std::slice::from_ref(&first)).await;
+        assert_eq!(report.failed, NOTHING);
+        bench.tables.plan_times(Operation::Insert, Table::Claims, &Fault::Refused(throttled()), 100);
+        let report = bench.run(&[event(2, "a", "2")]).await;
+        assert_eq!(report.failed, [0]);
+    }
+
+    async fn ready_entries_can_be_left_off_the_status_index(bench) {
+        let settings = Settings { is_ready_indexed: false, ..SETTINGS };
+        bench.run_with(settings, &[event(1, "a", "1"), message(2, "b", "{}")]).await;
+        let is_indexed: Vec<_> =
+            bench.entries().await.iter().map(|entry| entry.contains_key("tenant_id_created_at")).collect();
+        assert_eq!(is_indexed, [false, true]);
+    }
+
+    async fn rows_expire_when_configured(bench) {
+        let settings = Settings { claim_ttl_days: 2, entry_ttl_days: 3, ..SETTINGS };
+        bench.run_with(settings, &[event(1, "a", "1")]).await;
+        let ttl = |item: &Item| number_of(item, "ttl").and_then(|ttl| ttl.parse::<u64>().ok());
+        assert_eq!(ttl(&bench.subject.items(Table::Claims).await[0]), Some(START_MS / 1000 + 2 * 86_400));
+        assert_eq!(ttl(&bench.entries().await[0]), Some(START_MS / 1000 + 3 * 86_400));
+    }
+}
+
+/// Tables on which a claim is deleted between being found and being read.
+struct VanishingClaim<'b, 's, S: Subject> {
+    bench: &'b Bench<'s, S>,
+    pk: &'static str,
+}
+
+impl<S: Subject> Tables for VanishingClaim<'_, '_, S> {
+    async fn insert(
+        &self,
+        table: Table,
+        items: Vec<Item>,
+        budget_ms: u64,
+    ) -> Result<Vec<ledger::ports::Inserted>, Refusal> {
+        let answer = self.bench.tables.insert(table, items, budget_ms).await;
+        self.bench.subject.delete_claim(self.pk).await;
+        answer
+    }
+
+    async fn read(&self, table: Table, keys: Vec<Item>, budget_ms: u64) -> Result<Vec<ledger::ports::Found>, Refusal> {
+        self.bench.tables.read(table, keys, budget_ms).await
+    }
+}

@@ -1,0 +1,89 @@
+//! The exact figures of the processor: DynamoDB calls and write units per event.
+
+use cloudsim::tables::MemoryTables;
+use ledger::{
+    Item,
+    entry::attribute,
+    item::item_bytes,
+    ports::{Clock, Table},
+};
+use processor::process::{Settings, process};
+use serde_json::json;
+use testkit::{bodies::message, clock::ManualClock, faults::FaultyTables};
+
+const SETTINGS: Settings = Settings { claim_ttl_days: 7, entry_ttl_days: 0, is_ready_indexed: true };
+/// What the index holds beside its own and the table's keys.
+const INDEX_INCLUDES: [&str; 2] = [attribute::EVENT_TYPE, attribute::REASON];
+const INDEX_KEYS: [&str; 4] = [attribute::STATUS, attribute::TENANT_ID_CREATED_AT, attribute::TENANT_ID, attribute::SK];
+
+/// An envelope of `bytes`, for an 8-byte tenant and a 36-byte event id: a log line with its labels and measurements.
+fn envelope_of(bytes: usize) -> String {
+    let label = |n: usize| (format!("label_{n:02}"), json!(format!("value-{n:02}")));
+    let metric = |n: usize| (format!("metric_{n:02}"), json!(n * 37));
+    let body = |note: &str| {
+        json!({
+            "tenant_id": "tenant-a",
+            "event_id": "8d0e6f2a-51c7-4b0e-9a3c-0f5f2f1f7c11",
+            "event_type": "monitoring",
+            "route": "default",
+            "created_at": "2026-01-15T09:30:00Z",
+            "payload": {
+                "timestamp": "2026-01-15T09:30:00Z",
+                "level": "INFO",
+                "message": note,
+                "labels": (0..15).map(label).collect::<serde_json::Map<_, _>>(),
+                "metrics": (0..15).map(metric).collect::<serde_json::Map<_, _>>(),
+            },
+        })
+        .to_string()
+    };
+    body(&"x".repeat(bytes - body("").len()))
+}
+
+async fn record(bodies: &[String]) -> (MemoryTables, usize) {
+    let memory = MemoryTables::default();
+    let clock = ManualClock::default();
+    let tables = FaultyTables::new(&memory, &clock);
+    let messages: Vec<_> = bodies.iter().enumerate().map(|(n, body)| message(n as u64, "tenant-a", body)).collect();
+    let report = process(&tables, &clock, SETTINGS, &messages, clock.now_ms() + 15_000).await;
+    assert!(report.failed.is_empty());
+    let calls = tables.calls().len();
+    (memory, calls)
+}
+
+fn write_units(bytes: usize) -> usize {
+    bytes.div_ceil(1024)
+}
+
+fn index_bytes(entry: &Item) -> usize {
+    let is_projected = |name: &String| INDEX_KEYS.contains(&name.as_str()) || INDEX_INCLUDES.contains(&name.as_str());
+    item_bytes(&entry.iter().filter(|(name, _)| is_projected(name)).map(|(n, a)| (n.clone(), a.clone())).collect())
+}
+
+#[tokio::test]
+async fn a_new_one_kilobyte_event_costs_three_write_units() {
+    let body = envelope_of(1_057);
+    assert_eq!(body.len(), 1_057);
+    let (tables, _) = record(&[body]).await;
+    let (claim, entry) = (&tables.items(Table::Claims)[0], &tables.items(Table::Entries)[0]);
+    let sizes = [item_bytes(claim), item_bytes(entry), index_bytes(entry)];
+    assert_eq!(sizes.map(write_units), [1, 1, 1], "{sizes:?} bytes");
+}
+
+#[tokio::test]
+async fn an_entry_adds_less_than_270_bytes_to_its_payload() {
+    let (tables, _) = record(&[envelope_of(1_057)]).await;
+    let mut entry = tables.items(Table::Entries).remove(0);
+    entry.remove(attribute::PAYLOAD).unwrap();
+    let overhead = item_bytes(&entry) + attribute::PAYLOAD.len();
+    assert!(overhead < 270, "{overhead} bytes");
+    println!("an entry adds {overhead} bytes to its payload");
+}
+
+#[tokio::test]
+async fn an_event_takes_a_fifth_of_a_call_in_a_batch_of_ten_and_two_alone() {
+    let bodies: Vec<String> =
+        (0..10).map(|n| envelope_of(1_057).replace("8d0e6f2a-51c7", &format!("{n:08x}-51c7"))).collect();
+    assert_eq!(record(&bodies).await.1, 2);
+    assert_eq!(record(&bodies[..1]).await.1, 2);
+}

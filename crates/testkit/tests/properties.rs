@@ -1,0 +1,152 @@
+//! Properties of judging and keeping, over arbitrary bodies.
+
+use std::collections::BTreeMap;
+
+use cloudsim::tables::MemoryTables;
+use dynoxide::types::normalize_dynamo_number;
+use ledger::{
+    ClaimKey, ContentHash, EntryKey, EventId, TenantId, Timestamp, envelope, json,
+    ports::{Clock, Table},
+};
+use processor::process::{Outcome, Settings, process};
+use proptest::prelude::*;
+use serde_json::Value;
+use testkit::{
+    bodies::{body, json_text, message},
+    clock::ManualClock,
+    faults::FaultyTables,
+};
+
+const SETTINGS: Settings = Settings { claim_ttl_days: 7, entry_ttl_days: 0, is_ready_indexed: true };
+
+fn run<F: Future>(future: F) -> F::Output {
+    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
+}
+
+/// An id that is often short and odd, so that keys come close to each other.
+fn id() -> impl Strategy<Value = String> {
+    prop_oneof!["[ab#_:]{0,4}", "\\PC{0,3}", any::<String>()]
+}
+
+fn claim_key(tenant_id: &str, event_id: &str) -> Option<ClaimKey> {
+    Some(ClaimKey { tenant_id: TenantId::parse(tenant_id)?, event_id: EventId::parse(event_id)? })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2_000, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_body_becomes_exactly_one_entry_that_the_tables_accept_at_once(body in body()) {
+        let memory = MemoryTables::default();
+        let clock = ManualClock::default();
+        let tables = FaultyTables::new(&memory, &clock);
+        let message = message(1, "a", &body);
+        let report = run(process(&tables, &clock, SETTINGS, &[message], clock.now_ms() + 15_000));
+        prop_assert!(matches!(report.outcomes[..], [Outcome::Ready | Outcome::Invalid(_)]), "{report:?}");
+        prop_assert_eq!(memory.items(Table::Entries).len(), 1);
+        // One claim at most and one entry: nothing was refused and written in another form.
+        prop_assert!(tables.calls().len() <= 2);
+    }
+
+    #[test]
+    fn keys_are_injective(t1 in id(), e1 in id(), t2 in id(), e2 in id()) {
+        if let (Some(one), Some(other)) = (claim_key(&t1, &e1), claim_key(&t2, &e2)) {
+            prop_assert_eq!(one.pk() == other.pk(), (&t1, &e1) == (&t2, &e2));
+            let at = Timestamp::parse_rfc3339("2026-01-15T09:30:00Z").unwrap();
+            let (one, other) = (EntryKey::new(&one, &at), EntryKey::new(&other, &at));
+            prop_assert_eq!(one == other, (&t1, &e1) == (&t2, &e2));
+            // A conflict's key is no entry's key, whatever the ids are.
+            prop_assert_ne!(one.conflict("0123456789abcdef"), other);
+        }
+    }
+
+    #[test]
+    fn the_reader_accepts_exactly_json(text in json_text(), edit in any::<prop::sample::Index>(), by in prop::option::of(any::<char>())) {
+        let mut edited: Vec<char> = text.chars().collect();
+        if let Some(by) = by && !edited.is_empty() {
+            let at = edit.index(edited.len());
+            edited[at] = by;
+        }
+        let edited: String = edited.into_iter().collect();
+        let expected = serde_json::from_str::<serde::de::IgnoredAny>(&edited).is_ok();
+        prop_assert_eq!(json::read_object(&edited).is_ok(), expected, "{}", edited);
+    }
+
+    #[test]
+    fn contents_are_equal_exactly_where_dynamodb_holds_equal_values(one in json_text(), other in json_text(), same in any::<bool>()) {
+        let other = if same { respelled(&one) } else { other };
+        let (Some(one), Some(other)) = (payload(&one), payload(&other)) else { return Ok(()) };
+        let hash = |payload: &Value| {
+            let Value::Object(payload) = payload else { unreachable!("it is wrapped in an object") };
+            ContentHash::of_event("t", None, payload)
+        };
+        prop_assert_eq!(hash(&one) == hash(&other), normalized(&one) == normalized(&other));
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_batch_gives_every_message_an_outcome(bodies in prop::collection::vec(body(), 1..=10)) {
+        let memory = MemoryTables::default();
+        let clock = ManualClock::default();
+        let messages: Vec<_> = bodies.iter().enumerate().map(|(n, body)| message(n as u64, "a", body)).collect();
+        let report = run(process(&memory, &clock, SETTINGS, &messages, clock.now_ms() + 15_000));
+        prop_assert_eq!(&report.failed, &[] as &[usize]);
+        let recorded = report.outcomes.iter().filter(|outcome| **outcome != Outcome::Duplicate).count();
+        prop_assert_eq!(memory.items(Table::Entries).len(), recorded);
+    }
+}
+
+/// The value inside an object, as a body's payload would be read; `None` where it cannot be stored.
+fn payload(text: &str) -> Option<Value> {
+    let body = format!(r#"{{"tenant_id":"a","event_id":"1","event_type":"t","payload":{{"v":{text}}}}}"#);
+    Some(Value::Object(envelope::read(&body).envelope.ok()?.payload))
+}
+
+/// Equal values have equal normal forms; numbers as DynamoDB normalizes them.
+#[derive(Debug, PartialEq)]
+enum Normal {
+    Other(Value),
+    Number(String),
+    Array(Vec<Normal>),
+    Object(BTreeMap<String, Normal>),
+}
+
+fn normalized(value: &Value) -> Normal {
+    match value {
+        Value::Number(number) => Normal::Number(normalize_dynamo_number(number.as_str())),
+        Value::Array(elements) => Normal::Array(elements.iter().map(normalized).collect()),
+        Value::Object(members) => {
+            Normal::Object(members.iter().map(|(name, value)| (name.clone(), normalized(value))).collect())
+        }
+        other => Normal::Other(other.clone()),
+    }
+}
+
+/// The same document written another way: spaces between tokens, digits with an exponent.
+fn respelled(text: &str) -> String {
+    let mut result = String::new();
+    let mut characters = text.chars().peekable();
+    let mut is_in_string = false;
+    while let Some(character) = characters.next() {
+        result.push(character);
+        match character {
+            '\\' if is_in_string => result.extend(characters.next()),
+            '"' => is_in_string = !is_in_string,
+            ',' | ':' if !is_in_string => result.push_str(" \n"),
+            '0'..='9'
+                if !is_in_string && !matches!(characters.peek(), Some('0'..='9' | '.' | 'e' | 'E' | '+' | '-')) =>
+            {
+                let is_exponent =
+                    result.rsplit([',', ':', '[', ' ', '\n']).next().is_some_and(|n| n.contains(['e', 'E']));
+                if !is_exponent {
+                    result.push_str("e0");
+                }
+            }
+            _ => {}
+        }
+    }
+    result
+}
