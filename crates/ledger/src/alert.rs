@@ -2,6 +2,9 @@
 //! says. A group is a tenant, an event type and a cause. It has at most one alert per window; over all groups at most
 //! `ALERTS_PER_WINDOW_MAX` leave per window, and one digest for the rest, which stands for every further group until its
 //! window ends. What is held back is counted, and the next alert of the group, or the next digest, tells how much.
+//! The places in a window are reserved in the table before anything leaves, so that the bound holds whoever crashes or
+//! works at the same time; that an alert left is stored after it did, so that none is lost. What lies between may leave
+//! twice, and what comes again under an open window counts as held back again.
 //! Pure: the time comes in, messages and a change of the stored windows go out.
 
 use std::{
@@ -289,14 +292,26 @@ impl Windows {
         plan
     }
 
-    /// Applies a change to the windows as they are now, which another instance may have changed since the plan.
-    pub fn apply(&mut self, change: &WindowChange) {
-        let now_ms = change.now_ms;
-        if self.is_over(now_ms, change.window_ms) && change.is_publishing() {
-            self.started_at_ms = now_ms;
+    /// Takes the places that a change publishes in, on the windows it was planned on.
+    ///
+    /// Only the places: where the messages then do not leave, their groups are not taken for told.
+    pub fn reserve(&mut self, change: &WindowChange) {
+        if self.is_over(change.now_ms, change.window_ms) {
+            self.started_at_ms = change.now_ms;
             self.alerts = 0;
         }
         self.alerts += change.published.len() as u64;
+    }
+
+    /// The windows once their update is made.
+    pub fn written(self) -> Self {
+        Self { version: Some(self.version.unwrap_or(0) + 1), ..self }
+    }
+
+    /// Applies a change, whose places are reserved, to the windows as they are now, which another instance may have
+    /// changed since the plan.
+    pub fn apply(&mut self, change: &WindowChange) {
+        let now_ms = change.now_ms;
         for id in &change.published {
             self.groups.insert(id.clone(), GroupWindow { published_at_ms: now_ms, suppressed: 0 });
         }
@@ -358,8 +373,16 @@ impl WindowChange {
         !self.is_publishing() && self.suppressed.is_empty() && self.over_cap == 0
     }
 
-    fn is_publishing(&self) -> bool {
+    pub fn is_publishing(&self) -> bool {
         !self.published.is_empty() || self.digest.is_some()
+    }
+
+    /// What of it stands when only the first messages left and the rest of the plan comes again: what is held back is
+    /// held back then.
+    pub fn of_messages(&self, count: usize) -> Self {
+        let published: Vec<GroupId> = self.published.iter().take(count).cloned().collect();
+        let digest = self.digest.filter(|_| count > self.published.len());
+        Self { published, digest, ..Self::at(self.now_ms, self.window_ms) }
     }
 }
 
@@ -443,12 +466,15 @@ fn alert_message(group: &AlertGroup, fold: &GroupFold, suppressed: u64) -> Alert
 fn digest_message(rest: &[(&AlertGroup, &GroupFold)], suppressed: u64, until_ms: u64) -> AlertMessage {
     let count: u64 = rest.iter().map(|(_, fold)| fold.count).sum();
     let named = &rest[..rest.len().min(DIGEST_GROUPS_MAX)];
-    let mut text = format!(
-        "{} of {} groups beyond the {ALERTS_PER_WINDOW_MAX} alerts of this window, and {suppressed} held back earlier. \
-         Until the window ends, further ones are counted only.",
-        invalid_entries(count),
-        rest.len()
-    );
+    let mut text = match rest.len() {
+        0 => format!("{} held back in an earlier window, beyond its alerts.", invalid_entries(suppressed)),
+        groups => format!(
+            "{} of {groups} groups beyond the {ALERTS_PER_WINDOW_MAX} alerts of this window, and {suppressed} held back \
+             earlier.",
+            invalid_entries(count)
+        ),
+    };
+    text.push_str(" Until the window ends, further ones are counted only.");
     for (group, fold) in named {
         write!(text, "\n{} {} of {}: {}", fold.count, group.event_type, group.tenant_id, describe(&group.cause))
             .expect("writing to a String");
@@ -489,7 +515,10 @@ fn digest_message(rest: &[(&AlertGroup, &GroupFold)], suppressed: u64, until_ms:
         attributes.push((message_attribute::CLASS, all(|group| group.cause.class)));
     }
     AlertMessage {
-        subject: subject(&format!("INVALID entries of {} more groups", rest.len())),
+        subject: subject(&match rest.len() {
+            0 => format!("{} held back earlier", invalid_entries(suppressed)),
+            groups => format!("INVALID entries of {groups} more groups"),
+        }),
         body: to_ascii(&document),
         attributes,
     }
@@ -595,6 +624,9 @@ mod tests {
     /// What is published and stored at `at_ms`.
     fn step(windows: &mut Windows, invalid: &InvalidFold, at_ms: u64) -> Vec<Value> {
         let plan = windows.plan(invalid, at_ms, WINDOW_MS);
+        if plan.change.is_publishing() {
+            windows.reserve(&plan.change);
+        }
         windows.apply(&plan.change);
         assert_eq!(&read_back(windows, at_ms), windows, "what is stored is what is known");
         plan.messages.iter().map(|message| serde_json::from_str(&message.body).unwrap()).collect()
@@ -659,6 +691,7 @@ mod tests {
                 }
                 in_window.retain(|at| at + WINDOW_MS > now_ms);
                 prop_assert!(in_window.len() <= 2 * ALERTS_PER_WINDOW_MAX as usize);
+                prop_assert!(windows.alerts <= ALERTS_PER_WINDOW_MAX);
                 for entry in &entries {
                     let alert = alerts.get(entry.key.tenant_id.as_str()).copied();
                     let covers = |at: u64| at + WINDOW_MS > now_ms;
@@ -697,6 +730,8 @@ mod tests {
         assert_eq!(step(&mut windows, &more, NOW_MS + 1).len(), 0);
         let later = step(&mut windows, &InvalidFold::default(), NOW_MS + WINDOW_MS);
         assert_eq!((later.len(), later[0]["suppressed"].as_u64()), (1, Some(1)));
+        let text = later[0]["text"].as_str().unwrap();
+        assert!(text.starts_with("1 INVALID entry held back in an earlier window"), "{text}");
         assert_eq!(step(&mut windows, &InvalidFold::default(), NOW_MS + WINDOW_MS + 1).len(), 0);
     }
 
@@ -710,13 +745,41 @@ mod tests {
     }
 
     #[test]
+    fn places_reserved_for_alerts_that_never_left_hide_no_group() {
+        let mut windows = Windows::default();
+        let crashed = windows.plan(&groups(20), NOW_MS, WINDOW_MS);
+        windows.reserve(&crashed.change);
+        // The same again: no place is left, but a digest is, and it names them.
+        let messages = step(&mut windows, &groups(20), NOW_MS + 1);
+        let told: Vec<(Option<&str>, Option<u64>)> =
+            messages.iter().map(|message| (message["kind"].as_str(), message["count"].as_u64())).collect();
+        assert_eq!(told, [(Some("digest"), Some(20))]);
+    }
+
+    #[test]
+    fn what_left_before_a_batch_stopped_is_remembered_and_nothing_else() {
+        let mut windows = Windows::default();
+        let plan = windows.plan(&groups(30), NOW_MS, WINDOW_MS);
+        windows.reserve(&plan.change);
+        windows.apply(&plan.change.of_messages(7));
+        assert_eq!((windows.groups.len(), windows.digest_at_ms, windows.suppressed), (7, None, 0));
+        assert!(plan.change.of_messages(0).is_empty());
+        windows.apply(&plan.change.of_messages(21));
+        assert_eq!((windows.groups.len(), windows.digest_at_ms), (20, Some(NOW_MS)));
+    }
+
+    #[test]
     fn a_change_is_merged_into_what_another_instance_stored_meanwhile() {
         let (one, other) = (fold(&[invalid("a", "type", "e", NOW_MS)]), fold(&[invalid("b", "type", "e", NOW_MS)]));
         let read = Windows::default();
         let (plan, other_plan) = (read.plan(&one, NOW_MS, WINDOW_MS), read.plan(&other, NOW_MS, WINDOW_MS));
         let mut stored = read;
-        stored.apply(&other_plan.change);
-        stored.apply(&plan.change);
+        for change in [&other_plan.change, &plan.change] {
+            stored.reserve(change);
+        }
+        for change in [&other_plan.change, &plan.change] {
+            stored.apply(change);
+        }
         assert_eq!(stored.alerts, 2);
         for invalid in [one, other] {
             assert!(stored.plan(&invalid, NOW_MS + 1, WINDOW_MS).messages.is_empty());

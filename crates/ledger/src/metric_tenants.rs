@@ -49,7 +49,8 @@ impl MetricTenants {
         Self { version: whole_number_of(item, VERSION), places }
     }
 
-    /// Gives places to tenants in the order they came; `None` if nothing changes.
+    /// Gives places to tenants in the order they came; `None` if nothing changes. Where there are fewer places than
+    /// there were, those seen last keep theirs.
     pub fn admit<'t>(
         &self,
         tenants: impl IntoIterator<Item = &'t TenantId>,
@@ -61,6 +62,10 @@ impl MetricTenants {
         let idle_since = day_at(now_ms.saturating_sub(IDLE_DAYS_MAX * 86_400_000))?;
         let mut places = self.places.clone();
         places.retain(|_, last_seen| *last_seen >= idle_since);
+        while places.len() > places_max {
+            let longest_idle = places.iter().min_by_key(|(_, last_seen)| *last_seen).map(|(tenant, _)| tenant.clone());
+            longest_idle.and_then(|tenant| places.remove(&tenant));
+        }
         let mut bytes: usize = places.keys().map(|tenant| place_bytes(tenant)).sum();
         for tenant in tenants.into_iter().filter(|tenant| is_dimension_value(tenant.as_str())) {
             if let Some(last_seen) = places.get_mut(tenant.as_str()) {
@@ -155,6 +160,14 @@ mod tests {
         let later = places.admit(&newcomer, 1, NOW_MS + (IDLE_DAYS_MAX + 1) * DAY_MS).unwrap();
         assert_eq!(TenantDimensions::first_come(&later).of(&newcomer[0]), "b");
         assert_eq!(later.places.len(), 1);
+    }
+
+    #[test]
+    fn a_smaller_budget_takes_places_back_from_those_that_were_idle_longest() {
+        let places = MetricTenants::default().admit(&tenants(&["a", "b", "c"]), 3, NOW_MS).unwrap();
+        let places = places.admit(&tenants(&["b"]), 3, NOW_MS + DAY_MS).unwrap();
+        let places = places.admit(&tenants(&["a"]), 1, NOW_MS + DAY_MS).unwrap();
+        assert_eq!(places.places.keys().collect::<Vec<_>>(), ["b"]);
     }
 
     #[test]

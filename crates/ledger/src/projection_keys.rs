@@ -66,6 +66,11 @@ impl ProjectionKey {
         Self::system("incomplete")
     }
 
+    /// A key under which there is nothing, to read when only the connection is wanted.
+    pub fn absent() -> Self {
+        Self::system("absent")
+    }
+
     pub fn to_item(&self) -> Item {
         Item::from([
             (attribute::PK.to_owned(), Attribute::S(self.pk.clone())),

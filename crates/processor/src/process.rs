@@ -347,6 +347,8 @@ impl<'m> Batch<'m> {
     /// Inserts the entries, requests cut to size. What is found taken or refused comes back in another form.
     async fn record<T: Tables, C: Clock>(&mut self, world: &World<'_, T, C>, statements: Vec<Statement>) {
         let mut waiting = statements;
+        // Small ones first: should time run out, then for those who used it up.
+        waiting.sort_by_key(|statement| self.body_bytes(statement));
         while !waiting.is_empty() {
             let chunk = self.cut(&mut waiting);
             let mut again = self.record_chunk(world, chunk).await;
@@ -361,11 +363,15 @@ impl<'m> Batch<'m> {
         let mut bytes = 0;
         let fits = |statement: &&Statement| {
             // The body's length stands for the item's size, which is at most a small multiple of it.
-            bytes += self.cases[statement.case].message.body.len();
+            bytes += self.body_bytes(statement);
             bytes <= REQUEST_BYTES_MAX
         };
         let count = waiting.iter().take(STATEMENTS_MAX).take_while(fits).count().max(1);
         waiting.drain(..count).collect()
+    }
+
+    fn body_bytes(&self, statement: &Statement) -> usize {
+        self.cases[statement.case].message.body.len()
     }
 
     /// Inserts one request's worth; returns the statements that are to be tried in another form.

@@ -71,6 +71,7 @@ macro_rules! for_each_case {
             content_that_dynamodb_refuses_is_kept_raw
             a_claim_that_dynamodb_refuses_does_not_lose_the_message
             a_twin_fails_with_its_statement
+            small_entries_are_recorded_before_large_ones
             nothing_is_called_without_time_to_answer
             a_slow_call_ends_in_an_answer_before_the_deadline
             ready_entries_can_be_left_off_the_status_index
@@ -292,11 +293,12 @@ cases! {
             message(2, "a#b", envelope("a#b", "c")),
             message(3, "ab", envelope("ab", "c")),
             message(4, "a", envelope("a", "bc")),
+            message(5, "b", envelope("b", "bc")),
         ]).await;
         let malformed = || Outcome::Invalid(FailureClass::MalformedEnvelope);
-        assert_eq!(report.outcomes, [malformed(), malformed(), Outcome::Ready, Outcome::Ready]);
-        assert_eq!(bench.entries().await.len(), 4);
-        assert_eq!(bench.subject.items(Table::Claims).await.len(), 2);
+        assert_eq!(report.outcomes, [malformed(), malformed(), Outcome::Ready, Outcome::Ready, Outcome::Ready]);
+        assert_eq!(bench.entries().await.len(), 5);
+        assert_eq!(bench.subject.items(Table::Claims).await.len(), 3);
     }
 
     async fn a_throttled_statement_alone_is_sent_again(bench) {
@@ -490,6 +492,21 @@ cases! {
         let report = bench.run(&[event(1, "a", "1"), message(2, "b", envelope("a", "1"))]).await;
         assert_eq!(report.failed, [0, 1]);
         assert_eq!(report.group_mismatches, 1);
+    }
+
+    async fn small_entries_are_recorded_before_large_ones(bench) {
+        let large = |number: u64, event_id: &str| {
+            let mut envelope = envelope("hostile", event_id);
+            envelope["payload"]["filler"] = json!("x".repeat(200_000));
+            message(number, "hostile", envelope)
+        };
+        let mut messages: Vec<_> = (0..8).map(|n| large(n, &n.to_string())).collect();
+        messages.push(event(8, "quiet", "1"));
+        // The first request takes nearly all the time there is.
+        bench.tables.plan(Operation::Insert, Table::Entries, Fault::Slow(TIMEOUT_MS - 1_050));
+        let report = bench.run(&messages).await;
+        assert_eq!(report.outcomes[8], Outcome::Ready);
+        assert!(!report.failed.is_empty() && !report.failed.contains(&8), "{:?}", report.failed);
     }
 
     async fn nothing_is_called_without_time_to_answer(bench) {

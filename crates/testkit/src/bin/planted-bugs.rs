@@ -138,7 +138,7 @@ const PLANTED_BUGS: &[PlantedBug] = &[
         file: "crates/ledger/src/json.rs",
         find: "            let value = self.value(NESTING_MAX)?;",
         replace: "            let value = self.value(NESTING_MAX + 1)?;",
-        caught_by: by(PROPERTIES, "any_body_becomes_exactly_one_entry_that_the_tables_accept_at_once"),
+        caught_by: ("ledger", "lib", "json::tests::depth_is_bounded_where_dynamodb_bounds_it_and_the_rest_is_only_skimmed"),
     },
     PlantedBug {
         clause: "G4",
@@ -186,7 +186,7 @@ const PLANTED_BUGS: &[PlantedBug] = &[
         file: "crates/ledger/src/ids.rs",
         find: "        format!(\"{}{KEY_SEPARATOR}{}\", self.tenant_id, self.event_id)",
         replace: "        format!(\"{KEY_SEPARATOR}{}\", self.event_id)",
-        caught_by: by(PROPERTIES, "keys_are_injective"),
+        caught_by: by(CONTRACT, "tenants_with_similar_ids_never_share_a_key"),
     },
     PlantedBug {
         clause: "G7",
@@ -223,6 +223,14 @@ const PLANTED_BUGS: &[PlantedBug] = &[
             "lib",
             "failure::tests::undeclared_names_and_indexes_are_masked_in_the_bounded_pointer_only",
         ),
+    },
+    PlantedBug {
+        clause: "G12",
+        name: "let large entries go first",
+        file: PROCESS,
+        find: "        waiting.sort_by_key(|statement| self.body_bytes(statement));",
+        replace: "        waiting.sort_by_key(|statement| usize::MAX - self.body_bytes(statement));",
+        caught_by: by(CONTRACT, "small_entries_are_recorded_before_large_ones"),
     },
     PlantedBug {
         clause: "G12",
