@@ -26,7 +26,7 @@ pub use tables::DynamoTables;
 use std::time::Duration;
 
 use aws_config::{BehaviorVersion, Region, retry::RetryConfig, timeout::TimeoutConfig};
-use aws_sdk_dynamodb::config::Credentials;
+use aws_sdk_dynamodb::config::{Credentials, SharedCredentialsProvider};
 
 /// Attempts of the SDK at one call, and the time each has. What remains refused is the caller's to send again, within
 /// the deadline of its invocation.
@@ -35,21 +35,28 @@ const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The SDK's own configuration: environment, profile, `AWS_ENDPOINT_URL`.
 pub async fn sdk_config() -> SdkConfig {
-    loader().load().await
+    aws_config::defaults(BehaviorVersion::latest()).retry_config(retries()).timeout_config(timeouts()).load().await
 }
 
-/// The configuration for an endpoint on this machine that checks no signatures.
-pub async fn sdk_config_at(endpoint_url: &str, region: &str) -> SdkConfig {
-    loader()
+/// The configuration for an endpoint on this machine that checks no signatures. Nothing of it comes from the
+/// environment, where a proxy or a FIPS setting meant for AWS would lead elsewhere.
+pub fn sdk_config_at(endpoint_url: &str, region: &str) -> SdkConfig {
+    let credentials = Credentials::new("local", "local", None, None, "local endpoint");
+    SdkConfig::builder()
+        .behavior_version(BehaviorVersion::latest())
         .endpoint_url(endpoint_url)
         .region(Region::new(region.to_owned()))
-        .credentials_provider(Credentials::new("local", "local", None, None, "local endpoint"))
-        .load()
-        .await
+        .credentials_provider(SharedCredentialsProvider::new(credentials))
+        .http_client(aws_smithy_http_client::Builder::new().build_http())
+        .retry_config(retries())
+        .timeout_config(timeouts())
+        .build()
 }
 
-fn loader() -> aws_config::ConfigLoader {
-    aws_config::defaults(BehaviorVersion::latest())
-        .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS))
-        .timeout_config(TimeoutConfig::builder().operation_attempt_timeout(ATTEMPT_TIMEOUT).build())
+fn retries() -> RetryConfig {
+    RetryConfig::standard().with_max_attempts(ATTEMPTS)
+}
+
+fn timeouts() -> TimeoutConfig {
+    TimeoutConfig::builder().operation_attempt_timeout(ATTEMPT_TIMEOUT).build()
 }

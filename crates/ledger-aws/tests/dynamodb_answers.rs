@@ -35,12 +35,13 @@ struct Script {
 
 impl Script {
     async fn serve(answers: &[Answer]) -> (Self, DynamoTables) {
-        let script = Self { answers: Arc::new(Mutex::new(answers.iter().cloned().collect())), requests: Arc::default() };
+        let script =
+            Self { answers: Arc::new(Mutex::new(answers.iter().cloned().collect())), requests: Arc::default() };
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let router = Router::new().fallback(answer).with_state(script.clone());
         tokio::spawn(async move { axum::serve(listener, router).await });
-        let sdk_config = ledger_aws::sdk_config_at(&url, "us-east-1").await;
+        let sdk_config = ledger_aws::sdk_config_at(&url, "us-east-1");
         (script, DynamoTables::new(&sdk_config, "claims".to_owned(), "entries".to_owned()))
     }
 
@@ -154,7 +155,7 @@ async fn an_endpoint_that_is_not_there_is_a_transient_refusal() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     drop(listener);
-    let sdk_config = ledger_aws::sdk_config_at(&url, "us-east-1").await;
+    let sdk_config = ledger_aws::sdk_config_at(&url, "us-east-1");
     let tables = DynamoTables::new(&sdk_config, "claims".to_owned(), "entries".to_owned());
     let answer = tables.insert(Table::Claims, vec![item("1")], BUDGET_MS).await;
     assert_eq!(answer, Err(transient("Dispatch")));

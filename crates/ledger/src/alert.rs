@@ -312,6 +312,9 @@ impl Windows {
     /// changed since the plan.
     pub fn apply(&mut self, change: &WindowChange) {
         let now_ms = change.now_ms;
+        if self.started_at_ms <= now_ms {
+            self.alerts = self.alerts.saturating_sub(change.unused);
+        }
         for id in &change.published {
             self.groups.insert(id.clone(), GroupWindow { published_at_ms: now_ms, suppressed: 0 });
         }
@@ -362,6 +365,8 @@ pub struct WindowChange {
     over_cap: u64,
     /// A digest leaves, and tells of this many entries of earlier windows.
     digest: Option<u64>,
+    /// Places that were reserved and are given back.
+    unused: u64,
 }
 
 impl WindowChange {
@@ -370,7 +375,7 @@ impl WindowChange {
     }
 
     pub fn is_empty(&self) -> bool {
-        !self.is_publishing() && self.suppressed.is_empty() && self.over_cap == 0
+        !self.is_publishing() && self.suppressed.is_empty() && self.over_cap == 0 && self.unused == 0
     }
 
     pub fn is_publishing(&self) -> bool {
@@ -378,11 +383,12 @@ impl WindowChange {
     }
 
     /// What of it stands when only the first messages left and the rest of the plan comes again: what is held back is
-    /// held back then.
+    /// held back then. The message after them may have left too, and keeps its place.
     pub fn of_messages(&self, count: usize) -> Self {
         let published: Vec<GroupId> = self.published.iter().take(count).cloned().collect();
         let digest = self.digest.filter(|_| count > self.published.len());
-        Self { published, digest, ..Self::at(self.now_ms, self.window_ms) }
+        let unused = self.published.len().saturating_sub(count + 1) as u64;
+        Self { published, digest, unused, ..Self::at(self.now_ms, self.window_ms) }
     }
 }
 
@@ -763,9 +769,12 @@ mod tests {
         windows.reserve(&plan.change);
         windows.apply(&plan.change.of_messages(7));
         assert_eq!((windows.groups.len(), windows.digest_at_ms, windows.suppressed), (7, None, 0));
-        assert!(plan.change.of_messages(0).is_empty());
+        // Seven left, the eighth perhaps.
+        assert_eq!(windows.alerts, 8);
+        let mut windows = Windows::default();
+        windows.reserve(&plan.change);
         windows.apply(&plan.change.of_messages(21));
-        assert_eq!((windows.groups.len(), windows.digest_at_ms), (20, Some(NOW_MS)));
+        assert_eq!((windows.groups.len(), windows.digest_at_ms, windows.alerts), (20, Some(NOW_MS), 20));
     }
 
     #[test]

@@ -29,7 +29,7 @@ pub enum DeployError {
 ///
 /// A function refuses the environment that the deployment gives it.
 pub async fn deploy(cloud: &Cloud) -> Result<(), DeployError> {
-    let sdk_config = ledger_aws::sdk_config_at(cloud.endpoint_url(), &cloud.deployment().region).await;
+    let sdk_config = ledger_aws::sdk_config_at(cloud.endpoint_url(), &cloud.deployment().region);
     deploy_processor(cloud, &sdk_config)?;
     deploy_seeder(cloud, &sdk_config);
     deploy_projector(cloud, &sdk_config)

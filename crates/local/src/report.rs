@@ -95,7 +95,7 @@ impl Report {
     pub fn line(&self) -> String {
         let seconds = self.elapsed_ms as f64 / 1_000.0;
         let mut line = format!(
-            "{} sent in this run; the ledger holds {} READY and {} INVALID, {} projected; {} alerts; {seconds:.1} s",
+            "{} sent in this run; the ledger holds {} READY and {} INVALID, {} projected; {} alerts; {seconds:.2} s",
             events(self.sent),
             self.ready,
             self.invalid,

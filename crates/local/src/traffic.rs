@@ -78,12 +78,12 @@ pub async fn send(services: &Services, request: Request) -> Result<u64, TrafficE
     Ok(answer.published.len() as u64)
 }
 
-/// Sends `rate` events each second, for `duration` or until `closing`; prints the end-to-end rate now and then. Says how
-/// many were sent.
+/// Sends `rate` events each second, for `duration` or until the cloud stops; prints the end-to-end rate now and then.
+/// Says how many were sent; a seeder that fails is logged and tried again.
 ///
 /// # Errors
 ///
-/// The seeder failed, or the tables cannot be read.
+/// The tables cannot be read.
 pub async fn keep_sending(
     services: &Arc<Services>,
     rate: u32,
@@ -104,7 +104,10 @@ pub async fn keep_sending(
         if duration.is_some_and(|duration| started.elapsed() >= duration) {
             return Ok(sent);
         }
-        sent += send(services, Request { count: Some(rate), invalid_ratio }).await?;
+        match send(services, Request { count: Some(rate), invalid_ratio }).await {
+            Ok(count) => sent += count,
+            Err(error) => tracing::warn!(%error, "events were not sent"),
+        }
         if Instant::now() >= next_progress {
             next_progress += PROGRESS_INTERVAL;
             let projected = books::count_all(&books::read_projected(services)?) - projected_before;

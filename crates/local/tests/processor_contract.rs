@@ -137,3 +137,27 @@ async fn what_dynamodb_refuses_is_told_from_what_it_takes() {
     assert_eq!(answers, [Inserted::Exists, Inserted::Done]);
     subject.cloud.stop().await.unwrap();
 }
+
+/// Arbitrary bodies, each a batch of its own under ids of its own, so that nothing but its content decides.
+#[tokio::test]
+async fn no_entry_of_an_arbitrary_body_is_refused_and_every_one_reads_back_equal() {
+    use proptest::{
+        strategy::{Strategy, ValueTree},
+        test_runner::TestRunner,
+    };
+    let subject = Dynamo::start().await;
+    let mut runner = TestRunner::deterministic();
+    let bodies = testkit::bodies::body();
+    for number in 0..1_000 {
+        let body = bodies.new_tree(&mut runner).unwrap().current();
+        let judged = ledger::judge(&testkit::bodies::message(number, "g", &body), 1_768_469_400_000);
+        let mut entry = judged.entry.fitting(&body, judged.content);
+        entry.key.sk = format!("2026-01-15T09:30:00.000000000Z#{number}");
+        let (key, item) = (entry.key.to_item(), entry.into_item());
+        let inserted = subject.tables.insert(Table::Entries, vec![item.clone()], 5_000).await;
+        assert_eq!(inserted, Ok(vec![Inserted::Done]), "{body}");
+        let found = subject.tables.read(Table::Entries, vec![key], 5_000).await.unwrap().remove(0);
+        assert_eq!(found, Found::Item(item), "{body}");
+    }
+    subject.cloud.stop().await.unwrap();
+}

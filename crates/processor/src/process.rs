@@ -10,7 +10,7 @@ use std::{
 use ledger::{
     Claim, ClaimKey, ContentHash, Entry, EntryKey, FailureClass, Item, Message, RawBody, Status, StoredClaim,
     Timestamp,
-    entry::{attribute, claim_key_item, number_of, stored_content},
+    entry::{attribute, claim_key_item, number_of, stored_content, whole_number_of},
     judge,
     ports::{Clock, Found, Inserted, Refusal, Table, Tables},
 };
@@ -24,12 +24,15 @@ const RESENDS_MAX: u32 = 3;
 /// Full jitter: a resend waits a random time below a bound that doubles from the first to the last.
 const BACKOFF_FIRST_MS: u64 = 50;
 const BACKOFF_LAST_MS: u64 = 1_000;
-/// DynamoDB takes 25 statements, in a request that is not limited to this size but is cheaper to build below it.
+/// DynamoDB takes 25 statements a request.
 const STATEMENTS_MAX: usize = 25;
-const REQUEST_BYTES_MAX: usize = 1 << 20;
-/// Entries of bodies up to this size are kept from judging to recording; larger ones are judged again when their turn
-/// comes, so that a batch of worst-case bodies is never in memory as trees at once (G12).
-const KEPT_BODY_BYTES_MAX: usize = 16 * 1024;
+/// Bodies in one request: making one, which nothing can interrupt, must take a fraction of the answer's margin on a
+/// small function.
+const REQUEST_BYTES_MAX: usize = 512 * 1024;
+/// Bodies beyond this size are large. Their entries are not kept from judging to recording but judged again when their
+/// turn comes, so that a batch of worst-case bodies is never in memory as trees at once, and they travel in requests of
+/// their own (G12).
+const LARGE_BODY_BYTES: usize = 16 * 1024;
 
 const SECONDS_PER_DAY: u64 = 86_400;
 
@@ -178,7 +181,7 @@ struct Batch<'m> {
 impl<'m> Case<'m> {
     fn new(message: &'m Message, now_ms: u64) -> Self {
         let judged = judge(message, now_ms);
-        let is_kept = message.body.len() <= KEPT_BODY_BYTES_MAX;
+        let is_kept = message.body.len() <= LARGE_BODY_BYTES;
         Self {
             message,
             claim_key: judged.claim_key,
@@ -358,13 +361,16 @@ impl<'m> Batch<'m> {
         }
     }
 
-    /// Takes as many statements from the front as one request should hold.
+    /// Takes as many statements from the front as one request should hold: ordinary ones, or large ones, never both, so
+    /// that a large one delays its like alone.
     fn cut(&self, waiting: &mut Vec<Statement>) -> Vec<Statement> {
+        let is_large = |statement: &Statement| self.body_bytes(statement) > LARGE_BODY_BYTES;
+        let are_large = waiting.first().is_some_and(is_large);
         let mut bytes = 0;
         let fits = |statement: &&Statement| {
             // The body's length stands for the item's size, which is at most a small multiple of it.
             bytes += self.body_bytes(statement);
-            bytes <= REQUEST_BYTES_MAX
+            bytes <= REQUEST_BYTES_MAX && is_large(statement) == are_large
         };
         let count = waiting.iter().take(STATEMENTS_MAX).take_while(fits).count().max(1);
         waiting.drain(..count).collect()
@@ -473,14 +479,14 @@ impl Batch<'_> {
     /// What an equal entry that was there already means.
     fn found(&self, statement: &Statement, stored: &Item) -> Outcome {
         let case = &self.cases[statement.case];
-        let is_ours =
+        let is_this_message =
             case.sequence_number.is_some() && case.sequence_number == number_of(stored, attribute::SEQUENCE_NUMBER);
-        match (statement.is_redelivery || is_ours, statement.is_finishing || statement.form == Form::Conflict) {
-            // The claim is of this batch, so an entry from this delivery is of an attempt whose answer was lost.
-            (true, false) if case.claim_key.is_some() => self.recorded(statement),
-            (true, _) => Outcome::Redelivery,
-            (false, _) => Outcome::Duplicate,
+        let retries = whole_number_of(stored, attribute::RETRIES);
+        if is_this_message && retries == Some(u64::from(case.message.receive_count.saturating_sub(1))) {
+            // Written by an attempt of this very delivery whose answer was lost.
+            return self.recorded(statement);
         }
+        if is_this_message || statement.is_redelivery { Outcome::Redelivery } else { Outcome::Duplicate }
     }
 
     fn settle(&mut self, statement: &Statement, outcome: Outcome) {

@@ -52,6 +52,7 @@ macro_rules! for_each_case {
             an_event_that_takes_the_key_of_a_body_without_identity_becomes_a_conflict
             tenants_with_similar_ids_never_share_a_key
             a_throttled_statement_alone_is_sent_again
+            resends_are_few_and_wait_with_growing_jitter
             a_message_that_failed_fails_the_later_ones_of_its_group_and_no_other
             a_failed_batch_leaves_nothing_behind_for_the_next
             a_refusal_for_one_tenant_never_fails_another
@@ -308,6 +309,14 @@ cases! {
         assert_eq!(bench.call_counts(), [3, 3, 1]);
     }
 
+    async fn resends_are_few_and_wait_with_growing_jitter(bench) {
+        bench.tables.plan_times(Operation::Insert, Table::Claims, &Fault::Some(vec![0], throttled()), 100);
+        assert_eq!(bench.run(&[event(1, "a", "1")]).await.failed, [0]);
+        assert_eq!(bench.call_counts(), [1, 1, 1, 1]);
+        // The clock's chance is the longest pause below each bound.
+        assert_eq!(bench.clock.now_ms() - START_MS, 49 + 99 + 199);
+    }
+
     async fn a_message_that_failed_fails_the_later_ones_of_its_group_and_no_other(bench) {
         let fault = Fault::Some(vec![0], throttled());
         bench.tables.plan(Operation::Insert, Table::Entries, Fault::Some(vec![1], throttled()));
@@ -372,9 +381,10 @@ cases! {
 
     async fn entries_whose_answer_was_lost_are_recognised(bench) {
         bench.tables.plan(Operation::Insert, Table::Entries, Fault::AnswerLost);
-        let report = bench.run(&[event(1, "a", "1"), event(2, "b", "2")]).await;
-        assert_eq!((report.outcomes, report.failed), (vec![Outcome::Ready; 2], vec![]));
-        assert_eq!(bench.statuses().await, ["READY"; 2]);
+        let report = bench.run(&[event(1, "a", "1"), message(2, "b", "[]")]).await;
+        let expected = vec![Outcome::Ready, Outcome::Invalid(FailureClass::MalformedEnvelope)];
+        assert_eq!((report.outcomes, report.failed), (expected, vec![]));
+        assert_eq!(bench.statuses().await, ["READY", "INVALID"]);
     }
 
     async fn a_statement_done_but_reported_failed_is_recognised(bench) {
