@@ -1,0 +1,101 @@
+//! Reading the ledger, for operators: rights the Lambdas do not have.
+
+use aws_sdk_dynamodb::{
+    Client,
+    error::{DisplayErrorContext, ProvideErrorMetadata, SdkError},
+    operation::{get_item::GetItemError, query::QueryError},
+    types::AttributeValue,
+};
+use ledger::{
+    ClaimKey, Item, StoredClaim,
+    entry::{attribute, claim_key_item},
+};
+use thiserror::Error;
+
+use crate::convert;
+
+/// What an entry tells beside its body; the first is the partition key.
+const TOLD: [&str; 9] = [
+    attribute::TENANT_ID,
+    attribute::SK,
+    attribute::STATUS,
+    attribute::EVENT_TYPE,
+    attribute::INGESTED_AT,
+    attribute::RETRIES,
+    attribute::SEQUENCE_NUMBER,
+    attribute::REASON,
+    attribute::FAILURE,
+];
+
+#[derive(Debug, Error)]
+pub enum ReadError {
+    #[error("cannot read {table}: {}", cause(source))]
+    Claim { table: String, source: Box<SdkError<GetItemError>> },
+    #[error("cannot read {table}: {}", cause(source))]
+    Entries { table: String, source: Box<SdkError<QueryError>> },
+}
+
+#[derive(Clone, Debug)]
+pub struct LedgerReader {
+    client: Client,
+    claims_table: String,
+    entries_table: String,
+}
+
+impl LedgerReader {
+    pub fn new(config: &aws_config::SdkConfig, claims_table: String, entries_table: String) -> Self {
+        Self { client: Client::new(config), claims_table, entries_table }
+    }
+
+    /// The claim of an event id, consistently read.
+    pub async fn claim(&self, key: &ClaimKey) -> Result<Option<StoredClaim>, ReadError> {
+        let request = self.client.get_item().table_name(&self.claims_table).consistent_read(true);
+        let answer = request.set_key(Some(convert::to_attributes(claim_key_item(key)))).send().await;
+        let answer =
+            answer.map_err(|source| ReadError::Claim { table: self.claims_table.clone(), source: Box::new(source) })?;
+        Ok(answer.item.map(|item| StoredClaim::from_item(&convert::to_item(item))))
+    }
+
+    /// Every entry of an event, conflicts included, in the order of their keys.
+    ///
+    /// The key begins with the time, so this reads the tenant's whole partition, page by page. What an entry holds of
+    /// its body is left out.
+    pub async fn entries(&self, key: &ClaimKey) -> Result<Vec<Item>, ReadError> {
+        let mut pages = self
+            .client
+            .query()
+            .table_name(&self.entries_table)
+            .consistent_read(true)
+            .key_condition_expression("#0 = :tenant")
+            .expression_attribute_values(":tenant", AttributeValue::S(key.tenant_id.to_string()))
+            .projection_expression((0..TOLD.len()).map(|n| format!("#{n}")).collect::<Vec<_>>().join(","))
+            .set_expression_attribute_names(Some(
+                TOLD.iter().enumerate().map(|(n, name)| (format!("#{n}"), (*name).to_owned())).collect(),
+            ))
+            .into_paginator()
+            .send();
+        let mut entries = Vec::new();
+        while let Some(page) = pages.next().await {
+            let page = page
+                .map_err(|source| ReadError::Entries { table: self.entries_table.clone(), source: Box::new(source) })?;
+            let items = page.items.unwrap_or_default().into_iter().map(convert::to_item);
+            // DynamoDB filters by no key attribute.
+            entries.extend(items.filter(|item| is_of_event(item, key)));
+        }
+        Ok(entries)
+    }
+}
+
+/// DynamoDB's own words, or what kept the request from it.
+fn cause<E: ProvideErrorMetadata + std::error::Error + 'static>(error: &SdkError<E>) -> String {
+    match (error.code(), error.message()) {
+        (Some(code), Some(message)) => format!("{code}: {message}"),
+        (Some(code), None) => code.to_owned(),
+        (None, _) => DisplayErrorContext(error).to_string(),
+    }
+}
+
+fn is_of_event(item: &Item, key: &ClaimKey) -> bool {
+    let sk = ledger::entry::text_of(item, attribute::SK).unwrap_or_default();
+    sk.split(ledger::ids::KEY_SEPARATOR).nth(1) == Some(key.event_id.as_str())
+}
