@@ -382,6 +382,11 @@ impl WindowChange {
         !self.published.is_empty() || self.digest.is_some()
     }
 
+    /// The same where it may have been applied already, so that no place is given back twice.
+    pub fn again(self) -> Self {
+        Self { unused: 0, ..self }
+    }
+
     /// What of it stands when only the first messages left and the rest of the plan comes again: what is held back is
     /// held back then. The message after them may have left too, and keeps its place.
     pub fn of_messages(&self, count: usize) -> Self {

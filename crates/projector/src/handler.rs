@@ -1,8 +1,9 @@
 //! Lambda's event in, Lambda's answer out. Converts; decides nothing.
 
 use lambda_runtime::{Error, LambdaEvent};
-use ledger::ports::Clock;
+use ledger::{ports::Clock, projection_keys::ProjectionKey, projection_ports::Projections};
 use ledger_aws::{CloudWatchMetrics, DynamoProjections, EmfSink, SdkConfig, SnsAlerts, SqsFailures, SystemClock};
+use tracing::warn;
 
 use crate::{
     config::Config,
@@ -10,6 +11,9 @@ use crate::{
     project::{Outcome, Services, Settings},
     telemetry,
 };
+
+/// Longest time the warm-up may add to a cold start.
+const WARM_UP_BUDGET_MS: u64 = 1_000;
 
 pub struct Projector {
     services: Services<DynamoProjections, SnsAlerts, CloudWatchMetrics, SqsFailures, SystemClock>,
@@ -27,6 +31,15 @@ impl Projector {
             clock: SystemClock,
         };
         Self { services, settings: config.settings, emf }
+    }
+
+    /// Opens the connection to the table before the first batch needs it, while INIT is boosted. The other services get
+    /// theirs when they are needed: nothing can be asked of them that changes nothing and needs no further right.
+    pub async fn warm_up(&self) {
+        let absent = vec![ProjectionKey::absent()];
+        if let Err(refusal) = self.services.projections.read(absent, WARM_UP_BUDGET_MS).await {
+            warn!(?refusal, "warm-up failed, the first batch opens the connection");
+        }
     }
 
     /// Projects one event.

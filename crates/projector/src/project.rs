@@ -1,7 +1,8 @@
-//! Projects a batch of the stream: reads the checkpoint and the windows, sends on what cannot be read, publishes
-//! alerts, puts metrics, and then commits checkpoint, counts and windows together, in sequence order, in as many
+//! Projects a batch of the stream: reads the checkpoint and the windows, publishes alerts, sends on what cannot be
+//! read, puts metrics, and then commits checkpoint, counts and windows together, in sequence order, in as many
 //! transactions as it takes. Counts are exact (G9), because a transaction is conditional on the checkpoint and what lies
-//! at or below it is passed over; what was published before a crash may be published again. AWS alone can make a batch
+//! at or below it is passed over; what was published before a crash may be published again. A batch that stops stores
+//! what it published, so that it does not alert anew with every retry. AWS alone can make a batch
 //! fail, never its content, and an answer comes before the deadline (G12). Batches that Lambda discards by age never
 //! arrive here: the mapping announces them on the failures queue, and `verify` and `rebuild` heal them.
 
@@ -9,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ledger::{
     Attribute,
-    alert::{InvalidFold, WindowChange, Windows},
+    alert::{AlertMessage, InvalidFold, Plan, WindowChange, Windows},
     entry::{attribute, text_of, whole_number},
     metric::to_calls,
     metric_tenants::{MetricTenants, TenantBudget, TenantDimensions},
@@ -29,15 +30,18 @@ use crate::{
     telemetry::Statistics,
 };
 
-/// Time kept back from the deadline for the answer.
-const MARGIN_MS: u64 = 500;
-/// Longest time one put of metrics may take from the counts.
+/// Time kept back from the deadline for the answer, and before it for storing what was published.
+const ANSWER_MARGIN_MS: u64 = 500;
+const WINDOWS_MARGIN_MS: u64 = 1_500;
+/// Longest time the metrics of a batch may take from its counts.
 const METRICS_BUDGET_MS: u64 = 5_000;
 /// Attempts at a read, and at one transaction; the deadline comes first for the latter.
 const READ_ATTEMPTS_MAX: u32 = 5;
 const TRANSACTION_ATTEMPTS_MAX: u32 = 200;
 /// Attempts at giving places to tenants, which the metrics can do without.
 const PLACES_ATTEMPTS_MAX: u32 = 3;
+/// Attempts at storing what was published when the batch stops.
+const WINDOWS_ATTEMPTS_MAX: u32 = 3;
 /// Full jitter: at most this long before the first retry, doubled until the bound.
 const BACKOFF_MS: u64 = 50;
 const BACKOFF_MS_MAX: u64 = 2_000;
@@ -98,14 +102,14 @@ impl<P: Projections, A: Alerts, M: Metrics, F: Failures, C: Clock> Services<P, A
         // A repeated batch may be out of order, and may hold a record twice.
         records.sort_by(|one, other| one.sequence.cmp(&other.sequence));
         records.dedup_by(|one, other| one.sequence.is_some() && one.sequence == other.sequence);
-        let mut run = Run { services: self, settings, deadline_ms, shard_id, records, refused_puts: 0 };
+        let mut run = Run { services: self, settings, deadline_ms, shard_id, records, windows: None, refused_puts: 0 };
         let outcome = match run.project().await {
             Ok(()) => Outcome::Done,
-            Err(Stopped) => run
-                .records
-                .iter()
-                .find_map(|record| record.sequence.clone())
-                .map_or(Outcome::Failed, Outcome::FailedFrom),
+            Err(Stopped) => {
+                run.keep_windows().await;
+                let first_left = run.records.iter().find_map(|record| record.sequence.clone());
+                first_left.map_or(Outcome::Failed, Outcome::FailedFrom)
+            }
         };
         Report { outcome, refused_puts: run.refused_puts }
     }
@@ -119,7 +123,17 @@ struct Run<'s, P, A, M, F, C> {
     shard_id: Option<String>,
     /// What is not committed yet, in sequence order.
     records: Vec<Record>,
+    /// What is to be stored of the windows, until it is.
+    windows: Option<UnstoredWindows>,
     refused_puts: u64,
+}
+
+struct UnstoredWindows {
+    /// As they stand in the table, as far as is known.
+    stored: Windows,
+    change: WindowChange,
+    /// Messages of the change that have left.
+    published: usize,
 }
 
 /// What is stored of the projections apart from the counts.
@@ -141,20 +155,16 @@ impl<P: Projections, A: Alerts, M: Metrics, F: Failures, C: Clock> Run<'_, P, A,
         if self.shard_id.is_none() {
             error!(records = self.records.len(), "stream event without a shard id, its entries are not counted");
         }
-        self.send_unreadable().await?;
         let now_ms = self.services.clock.now_ms();
         let mut statistics = Statistics::of(&self.records, now_ms);
-        let plan = stored.windows.plan(&invalid_entries(&self.records), now_ms, self.settings.alert_window_ms);
+        let plan = self.reserve_places(stored.windows, now_ms).await?;
         statistics.work.alerts = plan.messages.len() as u64;
         statistics.work.suppressed = plan.suppressed;
-        for message in plan.messages {
-            let answer = self.services.alerts.publish(message, self.budget_ms()?).await;
-            answer.map_err(|refusal| stopped(&refusal, "alert refused"))?;
-        }
+        self.publish(plan.messages).await?;
+        self.send_unreadable().await?;
         self.put_metrics(&statistics, stored.tenants, now_ms).await?;
         let count = self.records.len();
-        let windows = (!plan.change.is_empty()).then_some((stored.windows, plan.change));
-        self.commit(stored.checkpoint, windows).await?;
+        self.commit(stored.checkpoint).await?;
         info!(records = count, alerts = statistics.work.alerts, "stream records projected");
         Ok(())
     }
@@ -183,6 +193,75 @@ impl<P: Projections, A: Alerts, M: Metrics, F: Failures, C: Clock> Run<'_, P, A,
         self.records.retain(|record| record.sequence.as_ref().is_none_or(|sequence| sequence.padded() > checkpoint));
     }
 
+    /// Decides what is published, and takes its places in the table before anything leaves.
+    ///
+    /// A table that takes no writes stops the batch here: else every retry would publish everything again.
+    async fn reserve_places(&mut self, mut windows: Windows, now_ms: u64) -> Result<Plan, Stopped> {
+        let invalid = invalid_entries(&self.records);
+        for attempt in 0..READ_ATTEMPTS_MAX {
+            let plan = windows.plan(&invalid, now_ms, self.settings.alert_window_ms);
+            if !plan.change.is_publishing() {
+                self.windows = (!plan.change.is_empty()).then(|| UnstoredWindows::new(windows, &plan.change));
+                return Ok(plan);
+            }
+            let mut reserved = windows.clone();
+            reserved.reserve(&plan.change);
+            let answer = self.services.projections.update(reserved.to_update(now_ms), self.budget_ms()?).await;
+            match answer {
+                Ok(Updated::Done) => {
+                    self.windows = Some(UnstoredWindows::new(reserved.written(), &plan.change));
+                    return Ok(plan);
+                }
+                Ok(Updated::ConditionFailed(item)) => {
+                    windows = item.as_ref().map(Windows::from_item).unwrap_or_default();
+                }
+                Err(Refusal::Content) => return Err(stopped(&Refusal::Content, "alert windows refused")),
+                Err(Refusal::Transient { code }) => {
+                    warn!(%code, "alert windows refused, trying again");
+                    self.back_off(attempt).await;
+                }
+            }
+        }
+        error!("alert windows refused too often, no alert left");
+        Err(Stopped)
+    }
+
+    async fn publish(&mut self, messages: Vec<AlertMessage>) -> Result<(), Stopped> {
+        for message in messages {
+            let answer = self.services.alerts.publish(message, self.budget_ms()?).await;
+            answer.map_err(|refusal| stopped(&refusal, "alert refused"))?;
+            if let Some(windows) = &mut self.windows {
+                windows.published += 1;
+            }
+        }
+        Ok(())
+    }
+
+    /// Stores what was published when the batch stops before its commit.
+    async fn keep_windows(&mut self) {
+        let Some(UnstoredWindows { stored: mut windows, change, published }) = self.windows.take() else { return };
+        let mut change = change.of_messages(published);
+        for _ in 0..WINDOWS_ATTEMPTS_MAX {
+            let now_ms = self.services.clock.now_ms();
+            let budget_ms = self.deadline_ms.saturating_sub(now_ms + ANSWER_MARGIN_MS);
+            if change.is_empty() || budget_ms == 0 {
+                return;
+            }
+            let mut changed = windows.clone();
+            changed.apply(&change);
+            match self.services.projections.update(changed.to_update(now_ms), budget_ms).await {
+                Ok(Updated::Done) => return,
+                Ok(Updated::ConditionFailed(item)) => {
+                    windows = item.as_ref().map(Windows::from_item).unwrap_or_default();
+                }
+                Err(refusal) => {
+                    warn!(?refusal, "alert windows not stored, the alerts of this batch may leave again");
+                    change = change.again();
+                }
+            }
+        }
+    }
+
     async fn send_unreadable(&self) -> Result<(), Stopped> {
         let unreadable: Vec<&UnreadableRecord> = self.records.iter().filter_map(unreadable).collect();
         for records in unreadable.chunks(UNREADABLE_PER_MESSAGE_MAX) {
@@ -201,20 +280,28 @@ impl<P: Projections, A: Alerts, M: Metrics, F: Failures, C: Clock> Run<'_, P, A,
         tenants: MetricTenants,
         now_ms: u64,
     ) -> Result<(), Stopped> {
+        let until_ms = self.services.clock.now_ms() + METRICS_BUDGET_MS;
         let dimensions = match &self.settings.tenant_budget {
             TenantBudget::Named(tenants) => TenantDimensions::named(tenants),
             TenantBudget::FirstCome { places_max } => {
-                TenantDimensions::first_come(&self.give_places(tenants, *places_max, now_ms).await?)
+                TenantDimensions::first_come(&self.give_places(tenants, *places_max, now_ms, until_ms).await?)
             }
         };
         for data in to_calls(statistics.to_data(&dimensions, now_ms)) {
-            let budget_ms = self.budget_ms()?.min(METRICS_BUDGET_MS);
-            if let Err(refusal) = self.services.metrics.put(data, budget_ms).await {
+            let answer = match self.metrics_budget_ms(until_ms)? {
+                0 => Err(Refusal::transient("MetricsBudget")),
+                budget_ms => self.services.metrics.put(data, budget_ms).await,
+            };
+            if let Err(refusal) = answer {
                 error!(?refusal, "metrics refused, they are lost");
                 self.refused_puts += 1;
             }
         }
         Ok(())
+    }
+
+    fn metrics_budget_ms(&self, until_ms: u64) -> Result<u64, Stopped> {
+        Ok(self.budget_ms()?.min(until_ms.saturating_sub(self.services.clock.now_ms())))
     }
 
     /// Stores the places of tenants that come for the first time, or for the first time today, before they are used.
@@ -223,12 +310,12 @@ impl<P: Projections, A: Alerts, M: Metrics, F: Failures, C: Clock> Run<'_, P, A,
         mut tenants: MetricTenants,
         places_max: usize,
         now_ms: u64,
+        until_ms: u64,
     ) -> Result<MetricTenants, Stopped> {
         for _ in 0..PLACES_ATTEMPTS_MAX {
             let seen = self.records.iter().filter_map(appended).map(|entry| &entry.key.tenant_id);
             let Some(changed) = tenants.admit(seen, places_max, now_ms) else { return Ok(tenants) };
-            match self.services.projections.update(changed.to_update(), self.budget_ms()?.min(METRICS_BUDGET_MS)).await
-            {
+            match self.services.projections.update(changed.to_update(), self.metrics_budget_ms(until_ms)?).await {
                 Ok(Updated::Done) => return Ok(changed),
                 Ok(Updated::ConditionFailed(item)) => {
                     tenants = item.as_ref().map(MetricTenants::from_item).unwrap_or_default();
@@ -243,16 +330,12 @@ impl<P: Projections, A: Alerts, M: Metrics, F: Failures, C: Clock> Run<'_, P, A,
     }
 
     /// Commits what is left, chunk by chunk, and drops from `records` what is committed.
-    async fn commit(
-        &mut self,
-        checkpoint: Option<String>,
-        mut windows: Option<(Windows, WindowChange)>,
-    ) -> Result<(), Stopped> {
+    async fn commit(&mut self, checkpoint: Option<String>) -> Result<(), Stopped> {
         let mut known = Known { checkpoint, spans: BTreeMap::new() };
         // Where a transaction was sent and its answer lost.
         let mut perhaps_committed: Option<String> = None;
         let mut attempt = 0;
-        while let Some(chunk) = self.next_chunk(&known, windows.as_ref()) {
+        while let Some(chunk) = self.next_chunk(&known) {
             if attempt == TRANSACTION_ATTEMPTS_MAX {
                 error!("transaction refused too often");
                 return Err(Stopped);
@@ -263,16 +346,16 @@ impl<P: Projections, A: Alerts, M: Metrics, F: Failures, C: Clock> Run<'_, P, A,
                 Ok(Transacted::Done) => {
                     self.records.drain(..chunk.records);
                     known.checkpoint = through.or(known.checkpoint);
-                    windows = None;
+                    self.windows = None;
                     attempt = 0;
                     continue;
                 }
                 Ok(Transacted::Cancelled(reasons)) => {
-                    let learned = known.learn(&chunk.parts, reasons, windows.as_mut());
+                    let learned = known.learn(&chunk.parts, reasons, self.windows.as_mut());
                     match learned {
                         Learned::CheckpointMoved => {
                             if perhaps_committed.is_some() && perhaps_committed == known.checkpoint {
-                                windows = None;
+                                self.windows = None;
                             }
                             self.pass_over(known.checkpoint.as_deref());
                         }
@@ -294,17 +377,18 @@ impl<P: Projections, A: Alerts, M: Metrics, F: Failures, C: Clock> Run<'_, P, A,
     }
 
     /// Folds as many records as fit one transaction; `None` if there is nothing to write.
-    fn next_chunk(&self, known: &Known, windows: Option<&(Windows, WindowChange)>) -> Option<Chunk> {
+    fn next_chunk(&self, known: &Known) -> Option<Chunk> {
         if self.records.is_empty() {
             return None;
         }
         let now_ms = self.services.clock.now_ms();
         // Always room for the checkpoint and the marker of what is incomplete.
-        let days_max = TRANSACTION_UPDATES_MAX - 1 - usize::from(windows.is_some()) - usize::from(self.is_incomplete());
+        let days_max =
+            TRANSACTION_UPDATES_MAX - 1 - usize::from(self.windows.is_some()) - usize::from(self.is_incomplete());
         let fold = self.fold(days_max);
         let mut chunk = Chunk { parts: Vec::new(), updates: Vec::new(), records: fold.records, through: None };
-        if let Some((windows, change)) = windows {
-            let mut changed = windows.clone();
+        if let Some(UnstoredWindows { stored, change, .. }) = &self.windows {
+            let mut changed = stored.clone();
             changed.apply(change);
             chunk.push(Part::Windows, changed.to_update(now_ms));
         }
@@ -356,7 +440,7 @@ impl<P: Projections, A: Alerts, M: Metrics, F: Failures, C: Clock> Run<'_, P, A,
 
     /// Time the next call may take.
     fn budget_ms(&self) -> Result<u64, Stopped> {
-        let left_ms = self.deadline_ms.saturating_sub(self.services.clock.now_ms() + MARGIN_MS);
+        let left_ms = self.left_ms();
         if left_ms == 0 {
             error!(records = self.records.len(), "deadline is near, what is left comes again");
             return Err(Stopped);
@@ -367,8 +451,18 @@ impl<P: Projections, A: Alerts, M: Metrics, F: Failures, C: Clock> Run<'_, P, A,
     async fn back_off(&self, attempt: u32) {
         let bound_ms = BACKOFF_MS.saturating_mul(1 << attempt.min(10)).min(BACKOFF_MS_MAX);
         // Not beyond the deadline, where the next look at the budget ends the batch.
-        let left_ms = self.deadline_ms.saturating_sub(self.services.clock.now_ms() + MARGIN_MS);
-        self.services.clock.sleep_ms((1 + self.services.clock.random_below(bound_ms)).min(left_ms)).await;
+        let pause_ms = (1 + self.services.clock.random_below(bound_ms)).min(self.left_ms());
+        self.services.clock.sleep_ms(pause_ms).await;
+    }
+
+    fn left_ms(&self) -> u64 {
+        self.deadline_ms.saturating_sub(self.services.clock.now_ms() + ANSWER_MARGIN_MS + WINDOWS_MARGIN_MS)
+    }
+}
+
+impl UnstoredWindows {
+    fn new(stored: Windows, change: &WindowChange) -> Self {
+        Self { stored, change: change.clone(), published: 0 }
     }
 }
 
@@ -396,7 +490,7 @@ impl Known {
         &mut self,
         parts: &[Part],
         reasons: Vec<Cancellation>,
-        mut windows: Option<&mut (Windows, WindowChange)>,
+        mut windows: Option<&mut UnstoredWindows>,
     ) -> Learned {
         let mut learned = Learned::Nothing;
         let mut has_moved = false;
@@ -413,8 +507,8 @@ impl Known {
                     has_moved = true;
                 }
                 Part::Windows => {
-                    if let Some((stored, _)) = windows.as_mut() {
-                        *stored = Windows::from_item(&item);
+                    if let Some(windows) = windows.as_mut() {
+                        windows.stored = Windows::from_item(&item);
                     }
                 }
                 Part::Day(day) => match span_of(&item) {

@@ -39,7 +39,12 @@ impl Change {
     /// Of an item that was changed, its image read as an entry.
     ///
     /// A stream of new images cannot tell what an entry was before; `revalidated_at` can, because an entry gets it once,
-    /// on condition that it is INVALID.
+    /// on condition that it is INVALID, and nothing of ours changes it afterwards.
+    ///
+    /// The limit of it: who changes a revalidated entry by hand has it counted as revalidated once more. Nothing in the
+    /// image tells the two changes apart exactly (the time of the record is coarse, and clocks differ); an image of
+    /// before would, and a marker per entry would at two more write units and a place in the transaction each. `verify`
+    /// names such a day, `rebuild` heals it.
     pub fn of_modify(image: Result<EntrySummary, Unreadable>) -> Result<Self, Unreadable> {
         Ok(match image? {
             entry if entry.verdict == Verdict::Ready && entry.is_revalidated => Self::Revalidated(entry),

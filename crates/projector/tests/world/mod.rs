@@ -26,7 +26,9 @@ use ledger::{
 use projector::{Batch, Report, Services, Settings};
 
 /// No item may be larger, whatever tenants send.
-const ITEM_BYTES_MAX: usize = 10 * 1024;
+pub const ITEM_BYTES_MAX: usize = 10 * 1024;
+/// What a call takes that is answered.
+const CALL_MS: u64 = 5;
 
 /// What happens at one call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +40,8 @@ pub enum Fault {
     AnswerLost,
     /// A transaction meets another one; any other call is refused.
     Busy,
+    /// Nothing is done, and nothing is said for as long as one waits.
+    Hangs,
     CrashBefore,
     CrashAfter,
 }
@@ -50,15 +54,20 @@ pub struct State {
     pub failures: Vec<String>,
     pub now_ms: u64,
     pub calls: usize,
+    /// The same by port and method.
+    pub calls_of: BTreeMap<&'static str, usize>,
     pub write_units: usize,
     pub transactions: usize,
     /// By call, counted from 0; later calls have none.
     pub faults: Vec<Fault>,
-    /// Refuses every put of metrics.
-    pub has_no_metrics: bool,
+    /// What happens at every call of a kind, whatever `faults` say.
+    pub outages: BTreeMap<&'static str, Fault>,
+    item_bytes: BTreeMap<ProjectionKey, usize>,
+    /// Bytes of the largest item there has been.
+    pub item_bytes_max: usize,
     /// Every call waits for its turn.
     is_stepped: bool,
-    random: u64,
+    random: Random,
 }
 
 #[derive(Clone, Default)]
@@ -132,19 +141,29 @@ impl World {
     }
 
     /// Makes one call under its fault.
-    async fn call<T>(&self, act: impl FnOnce(&mut State) -> T, busy: Option<T>) -> Result<T, Refusal> {
+    async fn call<T>(
+        &self,
+        kind: &'static str,
+        budget_ms: u64,
+        act: impl FnOnce(&mut State) -> T,
+        busy: Option<T>,
+    ) -> Result<T, Refusal> {
         self.turn().await;
         let fault = {
             let mut state = self.state();
             let call = state.calls;
             state.calls += 1;
-            state.now_ms += 5;
-            state.faults.get(call).copied().unwrap_or(Fault::None)
+            *state.calls_of.entry(kind).or_default() += 1;
+            let by_number = state.faults.get(call).copied().unwrap_or(Fault::None);
+            let fault = state.outages.get(kind).copied().unwrap_or(by_number);
+            state.now_ms += if fault == Fault::Hangs { budget_ms } else { CALL_MS };
+            fault
         };
         match (fault, busy) {
             (Fault::None, _) => Ok(act(&mut self.state())),
             (Fault::Busy, Some(answer)) => Ok(answer),
             (Fault::Refused | Fault::Busy, _) => Err(Refusal::transient("Throttled")),
+            (Fault::Hangs, _) => Err(Refusal::transient("Deadline")),
             (Fault::AnswerLost, _) => {
                 act(&mut self.state());
                 Err(Refusal::transient("Timeout"))
@@ -175,7 +194,6 @@ impl State {
     /// Makes an update and returns the write units of a plain one.
     fn make(&mut self, update: Update) -> usize {
         let item = self.items.entry(update.key.clone()).or_insert_with(|| update.key.to_item());
-        let before = item_bytes(item);
         let mut changed = BTreeSet::new();
         for action in update.actions {
             let (Action::Set(name, _) | Action::SetIfAbsent(name, _) | Action::Add(name, _)) = &action;
@@ -197,8 +215,11 @@ impl State {
                 }
             }
         }
-        assert!(item_bytes(item) <= ITEM_BYTES_MAX, "{:?} has {} bytes", update.key, item_bytes(item));
-        item_bytes(item).max(before).div_ceil(1024)
+        let after = item_bytes(item);
+        assert!(after <= ITEM_BYTES_MAX, "{:?} has {after} bytes", update.key);
+        self.item_bytes_max = self.item_bytes_max.max(after);
+        let before = self.item_bytes.insert(update.key, after).unwrap_or(0);
+        after.max(before).div_ceil(1024)
     }
 
     fn transact(&mut self, updates: Vec<Update>) -> Transacted {
@@ -220,15 +241,15 @@ impl State {
 }
 
 impl Projections for World {
-    async fn read(&self, keys: Vec<ProjectionKey>, _: u64) -> Result<Vec<Found>, Refusal> {
+    async fn read(&self, keys: Vec<ProjectionKey>, budget_ms: u64) -> Result<Vec<Found>, Refusal> {
         let found = |state: &mut State| {
             let find = |key: &ProjectionKey| state.items.get(key).cloned().map_or(Found::Absent, Found::Item);
             keys.iter().map(find).collect()
         };
-        self.call(found, Some(vec![Found::Unprocessed; keys.len()])).await
+        self.call("read", budget_ms, found, Some(vec![Found::Unprocessed; keys.len()])).await
     }
 
-    async fn update(&self, update: Update, _: u64) -> Result<Updated, Refusal> {
+    async fn update(&self, update: Update, budget_ms: u64) -> Result<Updated, Refusal> {
         let act = |state: &mut State| match state.check(&update) {
             Err(item) => Updated::ConditionFailed(item),
             Ok(()) => {
@@ -236,36 +257,33 @@ impl Projections for World {
                 Updated::Done
             }
         };
-        self.call(act, None).await
+        self.call("update", budget_ms, act, None).await
     }
 
-    async fn transact(&self, updates: Vec<Update>, _: u64) -> Result<Transacted, Refusal> {
+    async fn transact(&self, updates: Vec<Update>, budget_ms: u64) -> Result<Transacted, Refusal> {
         let busy = Transacted::Cancelled(vec![Cancellation::Busy; updates.len()]);
-        self.call(|state| state.transact(updates), Some(busy)).await
+        self.call("transact", budget_ms, |state| state.transact(updates), Some(busy)).await
     }
 }
 
 impl Alerts for World {
-    async fn publish(&self, message: AlertMessage, _: u64) -> Result<(), Refusal> {
-        self.call(|state| state.alerts.push((state.now_ms, message)), None).await
+    async fn publish(&self, message: AlertMessage, budget_ms: u64) -> Result<(), Refusal> {
+        self.call("publish", budget_ms, |state| state.alerts.push((state.now_ms, message)), None).await
     }
 }
 
 impl Metrics for World {
-    async fn put(&self, data: Vec<Datum>, _: u64) -> Result<(), Refusal> {
+    async fn put(&self, data: Vec<Datum>, budget_ms: u64) -> Result<(), Refusal> {
         assert!(data.len() <= DATA_PER_CALL_MAX);
         assert!(data.iter().all(|datum| datum.sample.values.len() <= VALUES_PER_DATUM_MAX));
-        if self.state().has_no_metrics {
-            return Err(Refusal::transient("AccessDenied"));
-        }
-        self.call(|state| state.puts.push(data), None).await
+        self.call("put", budget_ms, |state| state.puts.push(data), None).await
     }
 }
 
 impl Failures for World {
-    async fn send(&self, body: String, _: u64) -> Result<(), Refusal> {
+    async fn send(&self, body: String, budget_ms: u64) -> Result<(), Refusal> {
         assert!(body.len() <= 262_144);
-        self.call(|state| state.failures.push(body), None).await
+        self.call("send", budget_ms, |state| state.failures.push(body), None).await
     }
 }
 
@@ -279,8 +297,32 @@ impl Clock for World {
     }
 
     fn random_below(&self, bound: u64) -> u64 {
-        let mut state = self.state();
-        state.random = state.random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (state.random >> 33) % bound
+        self.state().random.below(bound)
+    }
+}
+
+/// Chance that is the same for the same seed.
+#[derive(Clone, Default)]
+pub struct Random(u64);
+
+impl Random {
+    pub fn of(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    /// A number below `bound` (splitmix64).
+    pub fn below(&mut self, bound: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (mixed ^ (mixed >> 31)) % bound.max(1)
+    }
+
+    pub fn is_one_of(&mut self, bound: u64) -> bool {
+        self.below(bound) == 0
+    }
+
+    pub fn pick<'t, T>(&mut self, of: &'t [T]) -> &'t T {
+        &of[self.below(of.len() as u64) as usize]
     }
 }

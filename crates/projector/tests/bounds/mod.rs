@@ -1,0 +1,183 @@
+//! What a batch and a hostile tenant can cost: calls (G12), metrics, alerts (G10) and bytes have a bound, and the counts
+//! stay exact (G9) all the same.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use ledger::{
+    FailureClass,
+    alert::ALERTS_PER_WINDOW_MAX,
+    metric::Metric,
+    projection::{EntryFields, EntrySummary, FailureSummary, Place, Projection, Verdict},
+    schema,
+};
+use projector::{Batch, Change, Outcome, Record};
+
+use crate::{
+    NOW_MS, TIMEOUT_MS, WINDOW_MS, appended, batch, expected, record, settings,
+    world::{ITEM_BYTES_MAX, Random, State, World},
+};
+
+/// The budget of `settings()`: places for tenants.
+const PLACES_MAX: usize = 100;
+const BATCH: u64 = 1_000;
+
+/// What CloudWatch may bill at most: `Events` by status, by tenant and status (one tenant more for all others), by type
+/// and status (one type more for all others), and the metrics without dimensions.
+fn metrics_max() -> usize {
+    let by_status = 1 + (PLACES_MAX + 1) + (schema::all().len() + 1);
+    2 * by_status + Metric::ALL.len()
+}
+
+fn metrics(state: &State) -> BTreeSet<(&str, &[(String, String)])> {
+    let samples = state.puts.iter().flatten().map(|datum| &datum.sample);
+    samples.map(|sample| (sample.name.as_str(), sample.dimensions.as_slice())).collect()
+}
+
+#[test]
+fn a_hundred_thousand_tenants_stay_within_the_metric_budget_and_are_counted_exactly() {
+    let world = World::at(NOW_MS);
+    let mut fold = Projection::default();
+    let mut random = Random::of(1);
+    for start in (0..100_000).step_by(BATCH as usize) {
+        let records: Vec<Record> = (start..start + BATCH)
+            .map(|number| {
+                let verdict = if random.is_one_of(4) { Verdict::Invalid } else { Verdict::Ready };
+                appended(number + 1, &format!("tenant-{number}"), verdict)
+            })
+            .collect();
+        fold.merge(&expected(&records));
+        let report = world.invoke(&settings(), batch(&records), TIMEOUT_MS).unwrap();
+        assert_eq!(report.outcome, Outcome::Done);
+    }
+    assert_eq!(fold.days.len(), 100_000);
+    assert!(world.projection() == fold, "G9: the counts are the fold of the ledger");
+    let state = world.state();
+    let metrics = metrics(&state).len();
+    println!(
+        "100,000 tenants: {metrics} metrics of at most {}, {} messages, largest item {} bytes",
+        metrics_max(),
+        state.alerts.len(),
+        state.item_bytes_max
+    );
+    assert!(metrics <= metrics_max());
+    let windows = (state.now_ms - NOW_MS) / WINDOW_MS + 1;
+    assert!(state.alerts.len() as u64 <= windows * (ALERTS_PER_WINDOW_MAX + 1));
+}
+
+#[test]
+fn a_hundred_thousand_types_and_pointers_of_one_tenant_cost_neither_metrics_nor_alerts_nor_bytes() {
+    let world = World::at(NOW_MS);
+    let mut fold = Projection::default();
+    let mut random = Random::of(2);
+    for start in (0..100_000).step_by(BATCH as usize) {
+        let now_ms = world.state().now_ms;
+        let records: Vec<Record> = (start..start + BATCH)
+            .map(|number| record(number + 1, Change::Appended(odd_entry(&mut random, number, now_ms))))
+            .collect();
+        fold.merge(&expected(&records));
+        let report = world.invoke(&settings(), batch(&records), TIMEOUT_MS).unwrap();
+        assert_eq!(report.outcome, Outcome::Done);
+        world.state().now_ms += 10_000;
+    }
+    assert_eq!(world.projection(), fold);
+    let state = world.state();
+    let metrics = metrics(&state).len();
+    let mut per_window: BTreeMap<u64, u64> = BTreeMap::new();
+    let mut started_ms = 0;
+    for (at_ms, message) in &state.alerts {
+        if at_ms - started_ms >= WINDOW_MS && !message.subject.contains("more groups") {
+            started_ms = *at_ms;
+        }
+        *per_window.entry(started_ms).or_default() += 1;
+    }
+    let busiest = per_window.values().max().copied().unwrap_or(0);
+    println!(
+        "100,000 types and pointers: {metrics} metrics of at most {}, {busiest} messages in the busiest of {} windows, \
+         largest item {} bytes",
+        metrics_max(),
+        per_window.len(),
+        state.item_bytes_max
+    );
+    assert!(metrics <= metrics_max());
+    // The alerts, and the digest.
+    assert!(busiest <= ALERTS_PER_WINDOW_MAX + 1);
+    assert!(state.item_bytes_max <= ITEM_BYTES_MAX);
+}
+
+/// An entry whose type nobody declared and whose failure nobody has seen before.
+fn odd_entry(random: &mut Random, number: u64, ingested_at_ms: u64) -> EntrySummary {
+    let pointer = format!("/payload{}", format!("/{number}").repeat(1 + random.below(60) as usize));
+    let keyword = *random.pick(&["type", "format", "enum", "required", "minLength", "nesting"]);
+    let places = vec![Place { pointer, keyword: keyword.to_owned() }];
+    let class = *random.pick(&[FailureClass::UnknownEventType, FailureClass::Conflict, FailureClass::Unstorable]);
+    EntrySummary::new(EntryFields {
+        tenant_id: Some("hostile".to_owned()),
+        sk: Some(format!("2026-01-15T09:29:59.900000000Z#event-{number}")),
+        event_type: Some(format!("type-{:x}", random.below(u64::MAX))),
+        status: Some("INVALID".to_owned()),
+        ingested_at: Some(ingested_at_ms.to_string()),
+        failure: Some(FailureSummary { class: Some(class), places }),
+        payload_bytes: 10,
+        is_revalidated: false,
+    })
+    .unwrap()
+}
+
+#[test]
+fn the_calls_of_one_invocation_of_a_thousand_records_are_bounded() {
+    for (case, tenants, verdict, calls_max) in [
+        // Read, places of tenants, metrics, one transaction.
+        ("one tenant", 1, Verdict::Ready, 4),
+        ("99 tenants in turn", 99, Verdict::Ready, 4),
+        // A transaction has room for 99 days, and is cut before the hundredth: eleven of them.
+        ("100 tenants in turn", 100, Verdict::Ready, 3 + 11),
+        // Places for alerts, 20 of them and a digest; eleven transactions.
+        ("all tenants different, all INVALID", 1_000, Verdict::Invalid, 1 + 1 + 21 + 1 + 1 + 11),
+    ] {
+        let records: Vec<Record> = (0..BATCH)
+            .map(|number| appended(number + 1, &format!("tenant-{:03}", number % tenants), verdict))
+            .collect();
+        let world = World::at(NOW_MS);
+        let report = world.invoke(&settings(), batch(&records), TIMEOUT_MS).unwrap();
+        assert_eq!((report.outcome, report.refused_puts), (Outcome::Done, 0));
+        assert_eq!(world.projection(), expected(&records));
+        let state = world.state();
+        println!(
+            "1,000 records, {case}: {} calls {:?}, {} write units",
+            state.calls, state.calls_of, state.write_units
+        );
+        assert!(state.calls <= calls_max, "{case}: {} calls", state.calls);
+    }
+}
+
+#[test]
+fn a_backlog_of_a_thousand_minutes_takes_few_calls() {
+    let records: Vec<Record> = (0..BATCH)
+        .map(|number| {
+            let mut entry = crate::entry(&format!("tenant-{number}"), number, Verdict::Ready, NOW_MS);
+            entry.ingested_at_ms = NOW_MS - number * 60_000;
+            record(number + 1, Change::Appended(entry))
+        })
+        .collect();
+    let world = World::at(NOW_MS);
+    world.invoke(&settings(), batch(&records), TIMEOUT_MS);
+    let puts = world.state().puts.len();
+    println!("1,000 records of 1,000 minutes: {puts} calls of PutMetricData");
+    assert!(puts <= 7, "{puts}");
+}
+
+#[test]
+fn shards_that_alert_at_the_same_time_share_the_places_of_a_window() {
+    let world = World::at(NOW_MS);
+    let of_shard = |shard: u64| Batch {
+        shard_id: Some(format!("shardId-{shard}")),
+        records: (1..=15)
+            .map(|number| appended(number, &format!("tenant-{shard}-{number}"), Verdict::Invalid))
+            .collect(),
+    };
+    let reports = world.race(&settings(), vec![of_shard(0), of_shard(1)], TIMEOUT_MS, &[0, 1]);
+    assert!(reports.iter().all(|report| report.outcome == Outcome::Done));
+    let state = world.state();
+    let digests = state.alerts.iter().filter(|(_, message)| message.subject.contains("more groups")).count();
+    assert_eq!((state.alerts.len() as u64 - digests as u64, digests), (ALERTS_PER_WINDOW_MAX, 1));
+}

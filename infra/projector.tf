@@ -1,0 +1,96 @@
+# From the ledger's stream into counts, metrics and alerts.
+
+module "projector" {
+  source = "./modules/lambda"
+
+  name               = "${var.project}-projector"
+  description        = "Folds the ledger into counts, metrics and alerts"
+  artifact           = "${path.module}/${var.artifacts_path}/projector.zip"
+  architecture       = var.architecture
+  built_for          = local.built_for
+  memory_mb          = var.projector_memory_mb
+  timeout_seconds    = 60
+  log_level          = var.log_level
+  log_retention_days = var.log_retention_days
+  kms_key_arn        = var.kms_key_arn
+
+  environment = {
+    PROJECTIONS_TABLE    = aws_dynamodb_table.projections.name
+    ALERTS_TOPIC_ARN     = aws_sns_topic.alerts.arn
+    FAILURES_QUEUE_URL   = aws_sqs_queue.projector_failures.url
+    METRIC_TENANTS       = join(",", var.metric_tenants)
+    METRIC_TENANTS_MAX   = tostring(var.metric_tenants_max)
+    ALERT_WINDOW_SECONDS = tostring(var.alert_window_seconds)
+  }
+
+  statements = [
+    {
+      # UpdateItem covers the updates of a transaction too: transactions have no action of their own.
+      Sid      = "Count"
+      Effect   = "Allow"
+      Action   = ["dynamodb:BatchGetItem", "dynamodb:UpdateItem"]
+      Resource = [aws_dynamodb_table.projections.arn]
+    },
+    {
+      Sid      = "FollowLedger"
+      Effect   = "Allow"
+      Action   = ["dynamodb:DescribeStream", "dynamodb:GetRecords", "dynamodb:GetShardIterator", "dynamodb:ListStreams"]
+      Resource = [aws_dynamodb_table.events.stream_arn]
+    },
+    {
+      Sid      = "Alert"
+      Effect   = "Allow"
+      Action   = ["sns:Publish"]
+      Resource = [aws_sns_topic.alerts.arn]
+    },
+    {
+      # The function's own, and the mapping's on-failure destination.
+      Sid      = "SetAside"
+      Effect   = "Allow"
+      Action   = ["sqs:SendMessage"]
+      Resource = [aws_sqs_queue.projector_failures.arn]
+    },
+    {
+      # PutMetricData knows no resources, so the namespace is what can be narrowed.
+      Sid       = "Measure"
+      Effect    = "Allow"
+      Action    = ["cloudwatch:PutMetricData"]
+      Resource  = ["*"]
+      Condition = { StringEquals = { "cloudwatch:namespace" = "EventProcessor" } }
+    },
+  ]
+}
+
+resource "aws_lambda_event_source_mapping" "events_stream" {
+  event_source_arn                   = aws_dynamodb_table.events.stream_arn
+  function_name                      = module.projector.arn
+  starting_position                  = "TRIM_HORIZON"
+  batch_size                         = 1000
+  maximum_batching_window_in_seconds = var.projector_batching_window_seconds
+  function_response_types            = ["ReportBatchItemFailures"]
+
+  # Exact counts need one reader per shard that knows the shard's id, which only events of a tumbling window tell.
+  parallelization_factor     = 1
+  tumbling_window_in_seconds = 900
+
+  # No content makes the projector fail, so splitting a batch would not help, and giving up would lose counts; records
+  # that are nevertheless too old go to the failures queue two hours before the stream forgets them.
+  bisect_batch_on_function_error = false
+  maximum_retry_attempts         = -1
+  maximum_record_age_in_seconds  = 22 * 3600
+
+  filter_criteria {
+    filter {
+      pattern = jsonencode({ eventName = ["INSERT", "MODIFY"] })
+    }
+  }
+
+  destination_config {
+    on_failure {
+      destination_arn = aws_sqs_queue.projector_failures.arn
+    }
+  }
+
+  # Lambda tries the role's rights when the mapping is made.
+  depends_on = [module.projector]
+}
