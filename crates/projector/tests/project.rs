@@ -208,14 +208,15 @@ fn entries_that_come_late_widen_a_day_to_both_sides() {
     let at = |sequence: u64, offset: u64| {
         record(sequence, Change::Appended(entry("a", sequence, Verdict::Ready, NOW_MS + offset)))
     };
-    let records = [at(1, 500), at(2, 100), at(3, 300), at(4, 900), at(5, 50)];
-    for record in &records {
-        let report = world.invoke(&settings(), batch(std::slice::from_ref(record)), TIMEOUT_MS).unwrap();
-        assert_eq!(report.outcome, Outcome::Done);
+    // The last batch reaches beyond both ends at once.
+    let batches = [vec![at(1, 500)], vec![at(2, 100)], vec![at(3, 300)], vec![at(4, 900)], vec![at(5, 20), at(6, 950)]];
+    for records in &batches {
+        assert_eq!(world.invoke(&settings(), batch(records), TIMEOUT_MS).unwrap().outcome, Outcome::Done);
+        let so_far = batches.iter().flatten().filter(|record| record.sequence <= records.last().unwrap().sequence);
+        assert_eq!(world.projection(), expected(so_far));
     }
-    assert_eq!(world.projection(), expected(&records));
     let span = world.projection().days.into_values().next().unwrap().span_ms;
-    assert_eq!(span, Some((NOW_MS + 50, NOW_MS + 900)));
+    assert_eq!(span, Some((NOW_MS + 20, NOW_MS + 950)));
 }
 
 #[test]
