@@ -42,7 +42,7 @@ pub struct FaultyTables<'t, T> {
     tables: &'t T,
     clock: &'t ManualClock,
     /// The fault of each coming call to a table, by operation; used up from the front.
-    plan: Mutex<Vec<(Operation, Table, Option<Fault>)>>,
+    plan: Mutex<Vec<(Operation, Table, Fault)>>,
     calls: Mutex<Vec<Call>>,
 }
 
@@ -53,7 +53,7 @@ impl<'t, T: Tables> FaultyTables<'t, T> {
 
     /// Lets the next call of this kind that has no fault planned yet go wrong.
     pub fn plan(&self, operation: Operation, table: Table, fault: Fault) {
-        lock(&self.plan).push((operation, table, Some(fault)));
+        lock(&self.plan).push((operation, table, fault));
     }
 
     /// The same, `times` calls in a row.
@@ -71,7 +71,7 @@ impl<'t, T: Tables> FaultyTables<'t, T> {
         lock(&self.calls).push(Call { operation, table, count });
         let mut plan = lock(&self.plan);
         let at = plan.iter().position(|(o, t, _)| *o == operation && *t == table)?;
-        plan.remove(at).2
+        Some(plan.remove(at).2)
     }
 }
 
