@@ -15,6 +15,7 @@ use std::{
 use axum::{Router, body::Bytes, extract::State, http::HeaderMap};
 use local::{Invocation, runtime_api::RuntimeApi};
 use serde_json::json;
+use testkit::bodies::log_line;
 
 const ARN: &str = "arn:aws:lambda:us-east-1:000000000000:function:event-processor";
 const INVOCATIONS: usize = 2_000;
@@ -135,7 +136,7 @@ fn sqs_event(invocation: usize, batch: usize) -> String {
         json!({
             "messageId": uuid::Uuid::from_u128(number as u128).to_string(),
             "receiptHandle": "AQEBwJnKyrHigUMZj6rYigCgxlaS3SLy0a",
-            "body": envelope(number),
+            "body": log_line(&uuid::Uuid::from_u128(number as u128).to_string(), ENVELOPE_BYTES),
             "attributes": {
                 "ApproximateReceiveCount": "1",
                 "SentTimestamp": "1768469400000",
@@ -153,30 +154,6 @@ fn sqs_event(invocation: usize, batch: usize) -> String {
         })
     };
     json!({ "Records": (0..batch).map(record).collect::<Vec<_>>() }).to_string()
-}
-
-/// A log line with its labels and measurements, `ENVELOPE_BYTES` long.
-fn envelope(number: usize) -> String {
-    let label = |n: usize| (format!("label_{n:02}"), json!(format!("value-{n:02}")));
-    let metric = |n: usize| (format!("metric_{n:02}"), json!(n * 37));
-    let body = |message: &str| {
-        json!({
-            "tenant_id": "tenant-a",
-            "event_id": uuid::Uuid::from_u128(number as u128).to_string(),
-            "event_type": "monitoring",
-            "route": "default",
-            "created_at": "2026-01-15T09:30:00Z",
-            "payload": {
-                "timestamp": "2026-01-15T09:30:00Z",
-                "level": "INFO",
-                "message": message,
-                "labels": (0..15).map(label).collect::<serde_json::Map<_, _>>(),
-                "metrics": (0..15).map(metric).collect::<serde_json::Map<_, _>>(),
-            },
-        })
-        .to_string()
-    };
-    body(&"x".repeat(ENVELOPE_BYTES - body("").len()))
 }
 
 fn file_bytes(path: &Path) -> u64 {

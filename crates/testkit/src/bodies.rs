@@ -2,7 +2,7 @@
 
 use ledger::Message;
 use proptest::prelude::*;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::clock::START_MS;
 
@@ -32,6 +32,30 @@ pub fn message(number: u64, group_id: &str, body: impl ToString) -> Message {
 /// A valid event of a tenant in its own group.
 pub fn event(number: u64, tenant_id: &str, event_id: &str) -> Message {
     message(number, tenant_id, envelope(tenant_id, event_id))
+}
+
+/// An envelope of `bytes`, as figures are measured with: a log line with its labels and measurements.
+pub fn log_line(event_id: &str, bytes: usize) -> String {
+    let label = |n: usize| (format!("label_{n:02}"), json!(format!("value-{n:02}")));
+    let metric = |n: usize| (format!("metric_{n:02}"), json!(n * 37));
+    let body = |message: &str| {
+        json!({
+            "tenant_id": "tenant-a",
+            "event_id": event_id,
+            "event_type": "monitoring",
+            "route": "default",
+            "created_at": "2026-01-15T09:30:00Z",
+            "payload": {
+                "timestamp": "2026-01-15T09:30:00Z",
+                "level": "INFO",
+                "message": message,
+                "labels": (0..15).map(label).collect::<Map<_, _>>(),
+                "metrics": (0..15).map(metric).collect::<Map<_, _>>(),
+            },
+        })
+        .to_string()
+    };
+    body(&"x".repeat(bytes - body("").len()))
 }
 
 /// The same message, delivered once more.

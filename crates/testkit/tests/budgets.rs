@@ -8,36 +8,20 @@ use ledger::{
     ports::{Clock, Table},
 };
 use processor::process::{Settings, process};
-use serde_json::json;
-use testkit::{bodies::message, clock::ManualClock, faults::FaultyTables};
+use testkit::{
+    bodies::{log_line, message},
+    clock::ManualClock,
+    faults::FaultyTables,
+};
 
 const SETTINGS: Settings = Settings { claim_ttl_days: 7, entry_ttl_days: 0, is_ready_indexed: true };
 /// What the index holds beside its own and the table's keys.
 const INDEX_INCLUDES: [&str; 2] = [attribute::EVENT_TYPE, attribute::REASON];
 const INDEX_KEYS: [&str; 4] = [attribute::STATUS, attribute::TENANT_ID_CREATED_AT, attribute::TENANT_ID, attribute::SK];
 
-/// An envelope of `bytes`, for an 8-byte tenant and a 36-byte event id: a log line with its labels and measurements.
+/// The event the budgets are set for: an 8-byte tenant and a 36-byte event id.
 fn envelope_of(bytes: usize) -> String {
-    let label = |n: usize| (format!("label_{n:02}"), json!(format!("value-{n:02}")));
-    let metric = |n: usize| (format!("metric_{n:02}"), json!(n * 37));
-    let body = |note: &str| {
-        json!({
-            "tenant_id": "tenant-a",
-            "event_id": "8d0e6f2a-51c7-4b0e-9a3c-0f5f2f1f7c11",
-            "event_type": "monitoring",
-            "route": "default",
-            "created_at": "2026-01-15T09:30:00Z",
-            "payload": {
-                "timestamp": "2026-01-15T09:30:00Z",
-                "level": "INFO",
-                "message": note,
-                "labels": (0..15).map(label).collect::<serde_json::Map<_, _>>(),
-                "metrics": (0..15).map(metric).collect::<serde_json::Map<_, _>>(),
-            },
-        })
-        .to_string()
-    };
-    body(&"x".repeat(bytes - body("").len()))
+    log_line("8d0e6f2a-51c7-4b0e-9a3c-0f5f2f1f7c11", bytes)
 }
 
 async fn record(bodies: &[String]) -> (MemoryTables, usize) {
