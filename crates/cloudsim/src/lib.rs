@@ -12,6 +12,7 @@ pub mod attribute;
 pub mod cloudwatch;
 mod encoding;
 pub mod mapping;
+pub mod projections;
 pub mod sns;
 pub mod sqs;
 pub mod tables;

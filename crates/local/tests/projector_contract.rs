@@ -321,7 +321,7 @@ async fn the_adapters_store_publish_measure_and_send_what_the_world_in_memory_do
 
     let (items, alerts, failures) = {
         let state = world.state();
-        (state.items.clone(), state.alerts.clone(), state.failures.clone())
+        (state.table.items().clone(), state.alerts.clone(), state.failures.clone())
     };
     for (key, item) in items {
         let found = real.projections.read(vec![key.clone()], BUDGET_MS).await.unwrap().remove(0);

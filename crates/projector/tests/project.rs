@@ -98,9 +98,9 @@ fn a_batch_is_counted_measured_and_alerted_once() {
     let state = world.state();
     // Read, places for alerts, two alerts, failures queue, places of tenants, metrics, transaction.
     assert_eq!((state.calls, state.alerts.len(), state.failures.len(), state.puts.len()), (8, 2, 1, 1));
-    let incomplete = &state.items[&ProjectionKey::incomplete()];
+    let incomplete = &state.table.items()[&ProjectionKey::incomplete()];
     assert_eq!(whole_number_of(incomplete, RECORDS), Some(1));
-    let checkpoint = &state.items[&ProjectionKey::checkpoint(SHARD)];
+    let checkpoint = &state.table.items()[&ProjectionKey::checkpoint(SHARD)];
     assert_eq!(text_of(checkpoint, "sequence_number"), Some(format!("{:0>40}", 7).as_str()));
 }
 
@@ -143,7 +143,7 @@ fn a_crash_at_any_call_costs_at_most_a_repeated_alert_or_metric() {
             let state = world.state();
             assert!((2..=4).contains(&state.alerts.len()) && (1..=2).contains(&state.puts.len()));
             assert!((1..=2).contains(&state.failures.len()));
-            assert_eq!(whole_number_of(&state.items[&ProjectionKey::incomplete()], RECORDS), Some(1));
+            assert_eq!(whole_number_of(&state.table.items()[&ProjectionKey::incomplete()], RECORDS), Some(1));
         }
     }
 }
@@ -155,7 +155,7 @@ fn an_answer_that_was_lost_does_not_count_twice() {
     world.state().faults = [vec![Fault::None; 7], vec![Fault::AnswerLost]].concat();
     assert_eq!(world.invoke(&settings(), batch(&records), TIMEOUT_MS).unwrap().outcome, Outcome::Done);
     assert_eq!(world.projection(), expected(&records));
-    assert_eq!(world.state().transactions, 1);
+    assert_eq!(world.state().table.transactions, 1);
 }
 
 #[test]
@@ -185,7 +185,7 @@ fn a_batch_of_many_days_is_committed_in_sequence_order_and_given_back_from_where
     world.state().faults.clear();
     assert_eq!(world.invoke(&settings(), batch(&records[40..]), TIMEOUT_MS).unwrap().outcome, Outcome::Done);
     assert_eq!(world.projection(), expected(&records));
-    assert_eq!(world.state().transactions, 3);
+    assert_eq!(world.state().table.transactions, 3);
 }
 
 #[test]
@@ -197,7 +197,7 @@ fn write_units_keep_their_budget() {
         let world = World::at(NOW_MS);
         world.invoke(&settings(), batch(&records), TIMEOUT_MS);
         assert_eq!(world.projection(), expected(&records));
-        let units = world.state().write_units;
+        let units = world.state().table.write_units;
         assert!(units <= units_max, "{units} write units for 100 records");
     }
 }
@@ -227,8 +227,8 @@ fn without_a_shard_id_nothing_is_counted_and_the_projection_says_so() {
     assert_eq!(world.projection(), Projection::default());
     let state = world.state();
     assert_eq!((state.alerts.len(), state.puts.len()), (2, 1));
-    assert_eq!(whole_number_of(&state.items[&ProjectionKey::incomplete()], RECORDS), Some(6));
-    assert!(state.items.contains_key(&ProjectionKey::alert_windows()));
+    assert_eq!(whole_number_of(&state.table.items()[&ProjectionKey::incomplete()], RECORDS), Some(6));
+    assert!(state.table.items().contains_key(&ProjectionKey::alert_windows()));
 }
 
 #[test]

@@ -57,7 +57,7 @@ fn a_hundred_thousand_tenants_stay_within_the_metric_budget_and_are_counted_exac
         "100,000 tenants: {metrics} metrics of at most {}, {} messages, largest item {} bytes",
         metrics_max(),
         state.alerts.len(),
-        state.item_bytes_max
+        state.table.item_bytes_max
     );
     assert!(metrics <= metrics_max());
     let windows = (state.now_ms - NOW_MS) / WINDOW_MS + 1;
@@ -96,12 +96,12 @@ fn a_hundred_thousand_types_and_pointers_of_one_tenant_cost_neither_metrics_nor_
          largest item {} bytes",
         metrics_max(),
         per_window.len(),
-        state.item_bytes_max
+        state.table.item_bytes_max
     );
     assert!(metrics <= metrics_max());
     // The alerts, and the digest.
     assert!(busiest <= ALERTS_PER_WINDOW_MAX + 1);
-    assert!(state.item_bytes_max <= ITEM_BYTES_MAX);
+    assert!(state.table.item_bytes_max <= ITEM_BYTES_MAX);
 }
 
 /// An entry whose type nobody declared and whose failure nobody has seen before.
@@ -144,7 +144,7 @@ fn the_calls_of_one_invocation_of_a_thousand_records_are_bounded() {
         let state = world.state();
         println!(
             "1,000 records, {case}: {} calls {:?}, {} write units",
-            state.calls, state.calls_of, state.write_units
+            state.calls, state.calls_of, state.table.write_units
         );
         assert!(state.calls <= calls_max, "{case}: {} calls", state.calls);
     }

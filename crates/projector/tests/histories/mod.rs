@@ -385,7 +385,7 @@ impl History {
     /// Takes note of what was published since, and holds it against the bounds.
     fn listen(&mut self, is_done: bool) {
         let state = self.world.state();
-        let windows = state.items.get(&ProjectionKey::alert_windows());
+        let windows = state.table.get(&ProjectionKey::alert_windows());
         let number = |name: &str| windows.and_then(|item| whole_number_of(item, name)).unwrap_or(0);
         let started_at_ms = number("started_at");
         assert!(number("alerts") <= ALERTS_PER_WINDOW_MAX, "G10: places are bounded");
@@ -432,7 +432,7 @@ impl History {
         self.ledger.iter().for_each(|entry| fold.append(entry));
         assert_eq!(self.world.projection(), fold, "G9: the counts are the fold of the ledger");
         let state = self.world.state();
-        let number = |key: ProjectionKey, name| state.items.get(&key).and_then(|item| whole_number_of(item, name));
+        let number = |key: ProjectionKey, name| state.table.get(&key).and_then(|item| whole_number_of(item, name));
         assert_eq!(number(ProjectionKey::incomplete(), RECORDS).unwrap_or(0), self.unreadable);
         let TenantBudget::FirstCome { places_max } = self.settings.tenant_budget else { return };
         let dimensions = state.puts.iter().flatten().flat_map(|datum| &datum.sample.dimensions);
@@ -442,7 +442,7 @@ impl History {
         if !self.has_faults {
             self.check_that_nothing_was_told_or_measured_twice(&state);
         }
-        self.totals.item_bytes_max = state.item_bytes_max;
+        self.totals.item_bytes_max = state.table.item_bytes_max;
     }
 
     fn check_that_nothing_was_told_or_measured_twice(&self, state: &crate::world::State) {
@@ -450,7 +450,7 @@ impl History {
         let is_invalid =
             |record: &&Record| matches!(&record.change, Change::Appended(entry) if entry.verdict == Verdict::Invalid);
         let invalid = records.filter(is_invalid).count() as u64;
-        let held_back = state.items.get(&ProjectionKey::alert_windows()).map_or(0, |item| {
+        let held_back = state.table.get(&ProjectionKey::alert_windows()).map_or(0, |item| {
             let groups = match item.get("groups") {
                 Some(ledger::Attribute::M(groups)) => groups.values().filter_map(|group| group["suppressed"].as_u64()),
                 _ => return 0,

@@ -51,7 +51,7 @@ fn a_failing_sns_delays_by_retry_loses_no_alert_and_doubles_no_counter() {
     let (messages, tenants) = told(&world);
     assert_eq!((messages, tenants.len()), (10, 10));
     assert_eq!(world.projection(), expected(&records));
-    assert_eq!(world.state().transactions, 1);
+    assert_eq!(world.state().table.transactions, 1);
 }
 
 #[test]
@@ -111,7 +111,7 @@ fn a_failing_cloudwatch_delays_nothing_and_a_hanging_one_by_seconds() {
         assert_eq!(report.refused_puts, u64::from(fault != Fault::None));
         assert_eq!(world.projection(), expected(&mixed()));
         let state = world.state();
-        assert_eq!((state.transactions, state.alerts.len()), (1, 2));
+        assert_eq!((state.table.transactions, state.alerts.len()), (1, 2));
         state.now_ms - NOW_MS
     };
     let undisturbed_ms = elapsed_ms(Fault::None);
@@ -149,5 +149,5 @@ fn a_failures_queue_that_refuses_delays_its_shard_and_alerts_nobody_twice() {
     world.state().outages.clear();
     assert_eq!(world.invoke(&settings(), batch(&mixed()), TIMEOUT_MS).unwrap().outcome, Outcome::Done);
     let state = world.state();
-    assert_eq!((state.alerts.len(), state.failures.len(), state.transactions), (2, 1, 1));
+    assert_eq!((state.alerts.len(), state.failures.len(), state.table.transactions), (2, 1, 1));
 }

@@ -3,25 +3,21 @@
 //! answers.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     future::{Future, pending, poll_fn},
     pin::pin,
     sync::{Arc, Mutex, MutexGuard},
     task::{Context, Poll, Waker},
 };
 
+use cloudsim::projections::MemoryProjections;
 use ledger::{
-    Attribute, Item,
     alert::AlertMessage,
-    item::item_bytes,
     metric::{DATA_PER_CALL_MAX, Datum, VALUES_PER_DATUM_MAX},
     ports::{Clock, Found, Refusal},
-    projection::{DayCounts, Projection},
-    projection_keys::{DayKey, ProjectionKey, whole_number_of},
-    projection_ports::{
-        Action, Alerts, Cancellation, Condition, Failures, Metrics, Projections, TRANSACTION_UPDATES_MAX, Transacted,
-        Update, Updated,
-    },
+    projection::Projection,
+    projection_keys::ProjectionKey,
+    projection_ports::{Alerts, Cancellation, Failures, Metrics, Projections, Transacted, Update, Updated},
 };
 use projector::{Batch, Report, Services, Settings};
 
@@ -48,7 +44,7 @@ pub enum Fault {
 
 #[derive(Default)]
 pub struct State {
-    pub items: BTreeMap<ProjectionKey, Item>,
+    pub table: MemoryProjections,
     pub alerts: Vec<(u64, AlertMessage)>,
     pub puts: Vec<Vec<Datum>>,
     pub failures: Vec<String>,
@@ -56,15 +52,10 @@ pub struct State {
     pub calls: usize,
     /// The same by port and method.
     pub calls_of: BTreeMap<&'static str, usize>,
-    pub write_units: usize,
-    pub transactions: usize,
     /// By call, counted from 0; later calls have none.
     pub faults: Vec<Fault>,
     /// What happens at every call of a kind, whatever `faults` say.
     pub outages: BTreeMap<&'static str, Fault>,
-    item_bytes: BTreeMap<ProjectionKey, usize>,
-    /// Bytes of the largest item there has been.
-    pub item_bytes_max: usize,
     /// Every call waits for its turn.
     is_stepped: bool,
     random: Random,
@@ -100,9 +91,7 @@ impl World {
 
     /// The counts as they stand in the table.
     pub fn projection(&self) -> Projection {
-        let state = self.state();
-        let days = state.items.iter().filter_map(|(key, item)| Some((DayKey::parse(key)?, DayCounts::from_item(item))));
-        Projection { days: days.collect() }
+        self.state().table.projection()
     }
 
     /// Runs invocations at the same time: `turns` says which of them makes the next call.
@@ -178,91 +167,26 @@ impl World {
 }
 
 impl State {
-    fn check(&self, update: &Update) -> Result<(), Option<Item>> {
-        let item = self.items.get(&update.key);
-        let attribute = |name: &str| item.and_then(|item| item.get(name));
-        let number = |name: &str| item.and_then(|item| whole_number_of(item, name));
-        let holds = |condition: &Condition| match condition {
-            Condition::Absent(name) => attribute(name).is_none(),
-            Condition::Equals(name, value) => attribute(name) == Some(value),
-            Condition::AbsentOrAtMost(name, bound) => number(name).is_none_or(|number| number <= *bound),
-            Condition::AtLeast(name, bound) => number(name).is_some_and(|number| number >= *bound),
-        };
-        if update.conditions.iter().all(holds) { Ok(()) } else { Err(item.cloned()) }
-    }
-
-    /// Makes an update and returns the write units of a plain one.
-    fn make(&mut self, update: Update) -> usize {
-        let item = self.items.entry(update.key.clone()).or_insert_with(|| update.key.to_item());
-        let mut changed = BTreeSet::new();
-        for action in update.actions {
-            let (Action::Set(name, _) | Action::SetIfAbsent(name, _) | Action::Add(name, _)) = &action;
-            assert!(changed.insert(name.clone()), "DynamoDB refuses two actions on {name}");
-            match action {
-                Action::Set(name, value) => {
-                    item.insert(name, value);
-                }
-                Action::SetIfAbsent(name, value) => {
-                    item.entry(name).or_insert(value);
-                }
-                Action::Add(name, number) => {
-                    let before = match item.get(&name) {
-                        Some(Attribute::N(digits)) => digits.parse::<i64>().unwrap(),
-                        Some(other) => panic!("DynamoDB refuses to add to {other:?}"),
-                        None => 0,
-                    };
-                    item.insert(name, Attribute::N((before + number).to_string()));
-                }
-            }
-        }
-        let after = item_bytes(item);
-        assert!(after <= ITEM_BYTES_MAX, "{:?} has {after} bytes", update.key);
-        self.item_bytes_max = self.item_bytes_max.max(after);
-        let before = self.item_bytes.insert(update.key, after).unwrap_or(0);
-        after.max(before).div_ceil(1024)
-    }
-
-    fn transact(&mut self, updates: Vec<Update>) -> Transacted {
-        let keys: BTreeSet<&ProjectionKey> = updates.iter().map(|update| &update.key).collect();
-        assert!(keys.len() == updates.len() && keys.len() <= TRANSACTION_UPDATES_MAX, "{} updates", updates.len());
-        let reasons: Vec<Cancellation> = updates
-            .iter()
-            .map(|update| self.check(update).err().map_or(Cancellation::None, Cancellation::ConditionFailed))
-            .collect();
-        if reasons.iter().any(|reason| *reason != Cancellation::None) {
-            return Transacted::Cancelled(reasons);
-        }
-        self.transactions += 1;
-        for update in updates {
-            self.write_units += 2 * self.make(update);
-        }
-        Transacted::Done
+    fn written<T>(&mut self, write: impl FnOnce(&mut MemoryProjections) -> T) -> T {
+        let answer = write(&mut self.table);
+        assert!(self.table.item_bytes_max <= ITEM_BYTES_MAX, "an item has {} bytes", self.table.item_bytes_max);
+        answer
     }
 }
 
 impl Projections for World {
     async fn read(&self, keys: Vec<ProjectionKey>, budget_ms: u64) -> Result<Vec<Found>, Refusal> {
-        let found = |state: &mut State| {
-            let find = |key: &ProjectionKey| state.items.get(key).cloned().map_or(Found::Absent, Found::Item);
-            keys.iter().map(find).collect()
-        };
+        let found = |state: &mut State| state.table.read(&keys);
         self.call("read", budget_ms, found, Some(vec![Found::Unprocessed; keys.len()])).await
     }
 
     async fn update(&self, update: Update, budget_ms: u64) -> Result<Updated, Refusal> {
-        let act = |state: &mut State| match state.check(&update) {
-            Err(item) => Updated::ConditionFailed(item),
-            Ok(()) => {
-                state.write_units += state.make(update);
-                Updated::Done
-            }
-        };
-        self.call("update", budget_ms, act, None).await
+        self.call("update", budget_ms, |state| state.written(|table| table.update(update)), None).await
     }
 
     async fn transact(&self, updates: Vec<Update>, budget_ms: u64) -> Result<Transacted, Refusal> {
         let busy = Transacted::Cancelled(vec![Cancellation::Busy; updates.len()]);
-        self.call("transact", budget_ms, |state| state.transact(updates), Some(busy)).await
+        self.call("transact", budget_ms, |state| state.written(|table| table.transact(updates)), Some(busy)).await
     }
 }
 
