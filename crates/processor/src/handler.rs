@@ -2,22 +2,14 @@
 
 use aws_lambda_events::event::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent, SqsMessage};
 use lambda_runtime::{Error, LambdaEvent};
-use ledger::{
-    Attribute, Item, Message,
-    entry::attribute,
-    ports::{Clock, Table, Tables},
-};
+use ledger::{Message, ports::Clock};
 use ledger_aws::{DynamoTables, EmfSink, SdkConfig, SystemClock};
-use tracing::warn;
 
 use crate::{
     config::Config,
-    process::{Settings, process},
+    process::{Settings, process, warm_up},
     telemetry,
 };
-
-/// Longest time the warm-up may add to a cold start.
-const WARM_UP_BUDGET_MS: u64 = 1_000;
 
 pub struct Processor {
     tables: DynamoTables,
@@ -36,14 +28,8 @@ impl Processor {
         }
     }
 
-    /// Opens the connection before the first batch needs it: a handshake on a small function's CPU costs the better
-    /// part of a second, and INIT is boosted.
     pub async fn warm_up(&self) {
-        // No claim has this key: theirs hold a separator.
-        let absent = Item::from([(attribute::PK.to_owned(), Attribute::S("_warm-up".to_owned()))]);
-        if let Err(refusal) = self.tables.read(Table::Claims, vec![absent], WARM_UP_BUDGET_MS).await {
-            warn!(?refusal, "warm-up failed, the first batch opens the connection");
-        }
+        warm_up(&self.tables).await;
     }
 
     pub async fn handle(&self, event: LambdaEvent<SqsEvent>) -> Result<SqsBatchResponse, Error> {

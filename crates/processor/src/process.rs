@@ -8,13 +8,16 @@ use std::{
 };
 
 use ledger::{
-    Claim, ClaimKey, ContentHash, Entry, EntryKey, FailureClass, Item, Message, RawBody, Status, StoredClaim,
-    Timestamp,
+    Attribute, Claim, ClaimKey, ContentHash, Entry, EntryKey, FailureClass, Item, Message, RawBody, Status,
+    StoredClaim, Timestamp,
     entry::{attribute, claim_key_item, number_of, stored_content, whole_number_of},
     judge,
     ports::{Clock, Found, Inserted, Refusal, Table, Tables},
 };
+use tracing::warn;
 
+/// Longest time the warm-up may add to a cold start.
+const WARM_UP_BUDGET_MS: u64 = 1_000;
 /// Time kept back from the deadline to answer in, on a small function's share of a CPU.
 const ANSWER_MARGIN_MS: u64 = 1_000;
 /// A call is not worth starting with less time than this.
@@ -77,6 +80,16 @@ pub struct Report {
     pub group_mismatches: usize,
 }
 
+/// Opens the connection before the first batch needs it: a handshake on a small function's CPU costs the better part of
+/// a second, and INIT is boosted.
+pub async fn warm_up<T: Tables>(tables: &T) {
+    // No claim has this key: theirs hold a separator.
+    let absent = Item::from([(attribute::PK.to_owned(), Attribute::S("_warm-up".to_owned()))]);
+    if let Err(refusal) = tables.read(Table::Claims, vec![absent], WARM_UP_BUDGET_MS).await {
+        warn!(?refusal, "warm-up failed, the first batch opens the connection");
+    }
+}
+
 /// Processes one batch; `deadline_ms` is when Lambda ends the invocation.
 pub async fn process<T: Tables, C: Clock>(
     tables: &T,
@@ -124,8 +137,8 @@ struct Case<'m> {
 /// A claim that stands, ours or an earlier one.
 struct Winner {
     claim: StoredClaim,
-    /// The message whose claim was inserted in this batch.
-    fresh_owner: Option<usize>,
+    /// It was inserted for this batch.
+    is_fresh: bool,
 }
 
 /// How the claim of one id ended.
@@ -219,9 +232,9 @@ impl<'m> Batch<'m> {
 
         let mut claimed = BTreeMap::new();
         let mut taken = Vec::new();
-        for ((index, key), (written, claim)) in owners.into_iter().zip(written.into_iter().zip(claims)) {
+        for ((_, key), (written, claim)) in owners.into_iter().zip(written.into_iter().zip(claims)) {
             let end = match written {
-                Written::Done => Claimed::Won(Winner { claim: claim.into(), fresh_owner: Some(index) }),
+                Written::Done => Claimed::Won(Winner { claim: claim.into(), is_fresh: true }),
                 Written::Content => Claimed::Unclaimable,
                 Written::Failed { code } => Claimed::Failed { code },
                 Written::Exists => {
@@ -235,7 +248,7 @@ impl<'m> Batch<'m> {
         let stored = world.read_all(Table::Claims, keys).await;
         for (key, stored) in taken.into_iter().zip(stored) {
             let end = match stored {
-                Ok(item) => Claimed::Won(Winner { claim: StoredClaim::from_item(&item), fresh_owner: None }),
+                Ok(item) => Claimed::Won(Winner { claim: StoredClaim::from_item(&item), is_fresh: false }),
                 Err(code) => Claimed::Failed { code },
             };
             claimed.insert(key, end);
@@ -286,25 +299,23 @@ impl<'m> Batch<'m> {
         if content != case.content {
             return self.plan_statement(index, Form::Conflict, statements);
         }
-        if winner.fresh_owner.is_some() {
-            // The owner comes first in the batch; for its twins this finds its statement.
-            return self.plan_statement(index, Form::AsJudged, statements);
-        }
         let claimed_at = winner.claim.created_at.as_ref().map_or(0, Timestamp::epoch_seconds);
         let ttl = expiry(u64::try_from(claimed_at).unwrap_or(0), self.settings.entry_ttl_days);
         if ttl.is_some_and(|ttl| ttl <= self.now_ms / 1000) {
             self.cases[index].outcome = Some(Outcome::ExpiredClaim);
             return;
         }
+        // Where the claim says: this message may state another time than the one that claimed.
         let sk = winner.claim.sk.clone().unwrap_or_else(|| case.key.sk.clone());
+        let has_claimed = case.sequence_number.is_some() && case.sequence_number == winner.claim.sequence_number;
         let statement = Statement {
             key: EntryKey { tenant_id: case.key.tenant_id.clone(), sk },
             case: index,
             form: Form::AsJudged,
             conflicts: 0,
             ttl,
-            is_finishing: true,
-            is_redelivery: case.sequence_number.is_some() && case.sequence_number == winner.claim.sequence_number,
+            is_finishing: !winner.is_fresh,
+            is_redelivery: has_claimed && !winner.is_fresh,
             twins: Vec::new(),
         };
         self.place(statement, statements);

@@ -42,6 +42,7 @@ macro_rules! for_each_case {
             a_redelivery_changes_nothing
             a_duplicate_with_another_created_at_changes_nothing
             equal_twins_in_one_batch_become_one_entry
+            twins_that_state_other_times_become_one_entry
             other_content_under_a_used_id_becomes_a_conflict_entry
             a_conflict_delivered_again_is_recorded_once
             unequal_twins_in_one_batch_become_an_entry_and_a_conflict
@@ -212,6 +213,13 @@ cases! {
         assert_eq!((report.outcomes, report.failed), (vec![Outcome::Ready, Outcome::Duplicate], vec![]));
         assert_eq!(bench.statuses().await, ["READY"]);
         assert_eq!(bench.call_counts(), [1, 1]);
+    }
+
+    async fn twins_that_state_other_times_become_one_entry(bench) {
+        let restamped = with(envelope("tenant-a", "e-1"), "/created_at", json!("2026-01-15T10:00:00Z"));
+        let report = bench.run(&[event(1, "tenant-a", "e-1"), message(2, "tenant-a", restamped)]).await;
+        assert_eq!((report.outcomes, report.failed), (vec![Outcome::Ready, Outcome::Duplicate], vec![]));
+        assert_eq!(bench.statuses().await, ["READY"]);
     }
 
     async fn other_content_under_a_used_id_becomes_a_conflict_entry(bench) {

@@ -44,8 +44,8 @@ const PLANTED_BUGS: &[PlantedBug] = &[
         clause: "G1",
         name: "claim, then skip what was claimed before",
         file: PROCESS,
-        find: "        if winner.fresh_owner.is_some() {",
-        replace: "        if winner.fresh_owner.is_none() {\n            self.cases[index].outcome = Some(Outcome::Redelivery);\n            return;\n        }\n        if winner.fresh_owner.is_some() {",
+        find: "        // Where the claim says: this message may state another time than the one that claimed.",
+        replace: "        if !winner.is_fresh {\n            self.cases[index].outcome = Some(Outcome::Redelivery);\n            return;\n        }",
         caught_by: by(CONTRACT, "a_claim_without_entry_is_finished_where_it_claimed"),
     },
     PlantedBug {
