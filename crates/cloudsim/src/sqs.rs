@@ -375,6 +375,9 @@ impl Sqs {
             });
         }
         check_visibility_timeout(request.visibility_timeout_seconds.unwrap_or(0))?;
+        if !self.queue(now_ms, queue_name)?.has_free() {
+            return Ok(Vec::new());
+        }
         let source_arn = self.arn(queue_name);
         let redrive = self.redrive_of(queue_name)?;
         let queue = self.queue(now_ms, queue_name)?;

@@ -34,15 +34,17 @@ impl MemoryTables {
         self.lock().get(&table).map(|items| items.values().cloned().collect()).unwrap_or_default()
     }
 
-    /// Deletes what has expired, as TTL does some time after the fact.
-    pub fn sweep(&self, now_seconds: u64) {
-        let is_live = |item: &Item| match item.get(attribute::TTL) {
-            Some(Attribute::N(ttl)) => ttl.parse::<u64>().is_ok_and(|ttl| ttl > now_seconds),
-            _ => true,
+    /// Deletes what has expired, as TTL does some time after the fact, and returns it.
+    pub fn sweep(&self, now_seconds: u64) -> Vec<(Table, Item)> {
+        let is_expired = |item: &Item| match item.get(attribute::TTL) {
+            Some(Attribute::N(ttl)) => ttl.parse::<u64>().is_ok_and(|ttl| ttl <= now_seconds),
+            _ => false,
         };
-        for items in self.lock().values_mut() {
-            items.retain(|_, item| is_live(item));
+        let mut swept = Vec::new();
+        for (table, items) in self.lock().iter_mut() {
+            swept.extend(items.extract_if(.., |_, item| is_expired(item)).map(|(_, item)| (*table, item)));
         }
+        swept
     }
 
     /// Writes an item whatever was there, as an operator or another program could.

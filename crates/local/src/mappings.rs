@@ -100,7 +100,7 @@ fn poll_queue(services: &Services) -> Polled<QueueInvocation> {
 }
 
 async fn run_queue_invocation(services: Arc<Services>, function: Arc<Function>, invocation: QueueInvocation) {
-    let outcome = run(&function, invocation.event.to_string()).await;
+    let outcome = run(&function, invocation.event().to_string()).await;
     services.world.change(|state, now_ms| {
         let State { sqs, queue_mapping, .. } = state;
         if let Err(error) = queue_mapping.complete(now_ms, sqs, invocation.id, &outcome) {

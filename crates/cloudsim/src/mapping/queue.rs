@@ -45,7 +45,8 @@ pub struct QueueInvocation {
     pub id: u64,
     /// Attempts of this very batch, from 1; more only after throttling.
     pub attempt: u32,
-    pub event: Value,
+    pub queue_arn: String,
+    pub messages: Vec<ReceivedMessage>,
 }
 
 /// Says what a completed invocation did to its messages.
@@ -61,19 +62,13 @@ pub struct QueueCompletion {
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Batch {
-    items: Vec<Item>,
-    event: Value,
+    queue_arn: String,
+    messages: Vec<ReceivedMessage>,
     attempt: u32,
     /// When the messages come back to the queue.
     visible_ms: u64,
     /// Set while the batch waits after throttling.
     retry_ms: Option<u64>,
-}
-
-#[derive(Debug, Clone, Serialize, Deserialize)]
-struct Item {
-    message_id: String,
-    receipt_handle: String,
 }
 
 impl QueueMapping {
@@ -99,7 +94,7 @@ impl QueueMapping {
             if messages.is_empty() {
                 break;
             }
-            invocations.push(self.start(now_ms, sqs, &messages)?);
+            invocations.push(self.start(now_ms, sqs, messages)?);
         }
         Ok(invocations)
     }
@@ -170,23 +165,12 @@ impl QueueMapping {
         self.concurrency = (self.concurrency / 2).max(1);
     }
 
-    fn start(&mut self, now_ms: u64, sqs: &Sqs, messages: &[ReceivedMessage]) -> Result<QueueInvocation, SqsError> {
+    fn start(&mut self, now_ms: u64, sqs: &Sqs, messages: Vec<ReceivedMessage>) -> Result<QueueInvocation, SqsError> {
         let timeout_ms = sqs.visibility_timeout_ms(&self.config.queue_name)?;
         let id = self.next_id;
         self.next_id += 1;
-        let batch = Batch {
-            items: messages
-                .iter()
-                .map(|message| Item {
-                    message_id: message.message_id.clone(),
-                    receipt_handle: message.receipt_handle.clone(),
-                })
-                .collect(),
-            event: event(sqs, &self.config.queue_name, messages),
-            attempt: 1,
-            visible_ms: now_ms + timeout_ms,
-            retry_ms: None,
-        };
+        let queue_arn = sqs.arn(&self.config.queue_name);
+        let batch = Batch { queue_arn, messages, attempt: 1, visible_ms: now_ms + timeout_ms, retry_ms: None };
         let invocation = invocation(id, &batch);
         self.batches.insert(id, batch);
         Ok(invocation)
@@ -221,7 +205,7 @@ impl QueueMapping {
     }
 
     fn failed_ids<'a>(&self, batch: &'a Batch, response: Option<&'a Value>) -> BTreeSet<&'a str> {
-        let all = || batch.items.iter().map(|item| item.message_id.as_str());
+        let all = || batch.messages.iter().map(|message| message.message_id.as_str());
         if !self.config.report_batch_item_failures {
             return BTreeSet::new();
         }
@@ -239,12 +223,12 @@ impl QueueMapping {
     /// the message comes back although the function succeeded.
     fn settle(&self, now_ms: u64, sqs: &mut Sqs, batch: &Batch, failed: &BTreeSet<&str>) -> QueueCompletion {
         let mut completion = QueueCompletion::default();
-        for item in &batch.items {
-            let succeeded = !failed.contains(item.message_id.as_str());
+        for message in &batch.messages {
+            let succeeded = !failed.contains(message.message_id.as_str());
             let is_deleted =
-                succeeded && sqs.delete_message(now_ms, &self.config.queue_name, &item.receipt_handle).is_ok();
+                succeeded && sqs.delete_message(now_ms, &self.config.queue_name, &message.receipt_handle).is_ok();
             let ids = if is_deleted { &mut completion.deleted } else { &mut completion.returned };
-            ids.push(item.message_id.clone());
+            ids.push(message.message_id.clone());
         }
         completion
     }
@@ -252,21 +236,25 @@ impl QueueMapping {
 
 fn returned(batch: Batch) -> QueueCompletion {
     QueueCompletion {
-        returned: batch.items.into_iter().map(|item| item.message_id).collect(),
+        returned: batch.messages.into_iter().map(|message| message.message_id).collect(),
         ..QueueCompletion::default()
     }
 }
 
 fn invocation(id: u64, batch: &Batch) -> QueueInvocation {
-    QueueInvocation { id, attempt: batch.attempt, event: batch.event.clone() }
+    let Batch { queue_arn, messages, attempt, .. } = batch;
+    QueueInvocation { id, attempt: *attempt, queue_arn: queue_arn.clone(), messages: messages.clone() }
 }
 
-/// Builds the event as Lambda does. (Lambda developer guide, "Using Lambda with Amazon SQS".)
-fn event(sqs: &Sqs, queue_name: &str, messages: &[ReceivedMessage]) -> Value {
-    let queue_arn = sqs.arn(queue_name);
-    let region = &sqs.account().region;
-    let records: Vec<Value> = messages.iter().map(|message| record(message, &queue_arn, region)).collect();
-    json!({ "Records": records })
+impl QueueInvocation {
+    /// Builds the event as Lambda does. (Lambda developer guide, "Using Lambda with Amazon SQS".)
+    #[must_use]
+    pub fn event(&self) -> Value {
+        let region = self.queue_arn.split(':').nth(3).unwrap_or_default();
+        let records: Vec<Value> =
+            self.messages.iter().map(|message| record(message, &self.queue_arn, region)).collect();
+        json!({ "Records": records })
+    }
 }
 
 fn record(message: &ReceivedMessage, queue_arn: &str, region: &str) -> Value {

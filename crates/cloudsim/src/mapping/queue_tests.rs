@@ -39,7 +39,7 @@ fn mapping() -> QueueMapping {
 }
 
 fn bodies(invocation: &QueueInvocation) -> Vec<&str> {
-    let records = invocation.event["Records"].as_array().unwrap();
+    let records = invocation.event()["Records"].as_array().unwrap();
     records.iter().map(|record| record["body"].as_str().unwrap()).collect()
 }
 
@@ -71,7 +71,7 @@ fn an_event_has_the_members_lambda_gives_it() {
     };
     let sent = sqs.send(NOW, QUEUE, request).unwrap();
     let invocation = mapping().poll(NOW + SECOND, &mut sqs).unwrap().remove(0);
-    let mut record = invocation.event["Records"][0].clone();
+    let mut record = invocation.event()["Records"][0].clone();
     let receipt_handle = record["receiptHandle"].take();
     assert!(receipt_handle.is_string());
     assert_eq!(
@@ -195,7 +195,7 @@ fn only_the_messages_not_named_are_deleted() {
     assert_eq!(mapping.next_event_ms(&sqs), Some(NOW + 90 * SECOND));
     let again = mapping.poll(NOW + 90 * SECOND, &mut sqs).unwrap();
     assert_eq!(bodies(&again[0]), ["b", "c"]);
-    assert_eq!(again[0].event["Records"][0]["attributes"]["ApproximateReceiveCount"], "2");
+    assert_eq!(again[0].event()["Records"][0]["attributes"]["ApproximateReceiveCount"], "2");
 }
 
 #[test]
@@ -271,7 +271,7 @@ fn a_throttled_batch_is_retried_until_its_messages_are_visible_again() {
     assert_eq!(seconds, [(0, 1), (1, 2), (3, 3), (7, 4), (15, 5), (31, 6), (63, 7)]);
     let again = mapping.poll(NOW + 90 * SECOND, &mut sqs).unwrap().remove(0);
     assert_eq!(again.attempt, 1);
-    assert_eq!(again.event["Records"][0]["attributes"]["ApproximateReceiveCount"], "2");
+    assert_eq!(again.event()["Records"][0]["attributes"]["ApproximateReceiveCount"], "2");
 }
 
 #[test]
