@@ -1,0 +1,106 @@
+//! Trying a seed, and making a failing one as small as it goes.
+
+use std::{
+    cell::RefCell,
+    panic::{self, AssertUnwindSafe},
+};
+
+use super::{
+    fault::Fault,
+    recipe::TENANTS,
+    scenario::{Cuts, Regime, Scenario},
+    world::{Ending, Totals, run},
+};
+
+/// One seed in so many is run twice, to see that it goes the same way.
+const REPEATED: u64 = 64;
+/// One in so many is run again without one of its tenants.
+const WITHOUT_TENANT: u64 = 16;
+
+/// A clause that does not hold.
+#[derive(Clone, Debug)]
+pub struct Broken {
+    pub cuts: Cuts,
+    /// Names the clause first.
+    pub message: String,
+}
+
+impl Broken {
+    /// The clause, or as much as there is of one.
+    pub fn clause(&self) -> &str {
+        self.message.split(':').next().unwrap_or_default()
+    }
+}
+
+/// Runs a seed, and now and then runs it again to compare.
+pub fn check(seed: u64, cuts: &Cuts) -> Result<Totals, Broken> {
+    let ending = attempt(seed, cuts, None)?;
+    if seed.is_multiple_of(REPEATED) {
+        let again = attempt(seed, cuts, None)?;
+        if again.totals != ending.totals {
+            let message = "determinism: the same seed goes another way".to_owned();
+            return Err(Broken { cuts: cuts.clone(), message });
+        }
+    }
+    if seed.is_multiple_of(WITHOUT_TENANT) {
+        check_non_interference(seed)?;
+    }
+    Ok(ending.totals)
+}
+
+/// Runs a seed and catches what does not hold; where it happened is in the trace, if there is one.
+pub fn attempt(seed: u64, cuts: &Cuts, trace: Option<&RefCell<Vec<String>>>) -> Result<Ending, Broken> {
+    panic::catch_unwind(AssertUnwindSafe(|| run(seed, cuts, trace))).map_err(|panic| {
+        let text = panic.downcast_ref::<String>().cloned();
+        let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
+        Broken { cuts: cuts.clone(), message: text.unwrap_or_else(|| "a panic without a word".to_owned()) }
+    })
+}
+
+/// G7: the ledger says the same of a tenant whether another one is there or not.
+///
+/// Where everything converges, and where no id comes in two message groups, between which there is no order.
+fn check_non_interference(seed: u64) -> Result<(), Broken> {
+    let with_all = Cuts { has_no_acts: true, ..Cuts::default() };
+    let scenario = Scenario::of(seed, &with_all);
+    if scenario.regime != Regime::Budgeted || scenario.has_ids_in_two_groups() {
+        return Ok(());
+    }
+    let removed = TENANTS[(seed / WITHOUT_TENANT) as usize % 2];
+    let without_one = Cuts { tenant: Some(removed), ..with_all.clone() };
+    let (mut all, without) = (attempt(seed, &with_all, None)?, attempt(seed, &without_one, None)?);
+    all.view.remove(removed);
+    if all.view != without.view {
+        let message = format!("G7: without tenant {removed} the ledger says other things of the others");
+        return Err(Broken { cuts: without_one, message });
+    }
+    Ok(())
+}
+
+/// Leaves out what is not needed for the same clause to break.
+pub fn shrink(seed: u64, broken: &Broken) -> Broken {
+    let mut least = broken.clone();
+    loop {
+        let mut smaller = Vec::new();
+        smaller.push(Cuts { has_no_acts: true, ..least.cuts.clone() });
+        smaller.push(Cuts { has_no_outages: true, ..least.cuts.clone() });
+        for fault in Fault::ALL {
+            let mut cuts = least.cuts.clone();
+            cuts.faults.insert(fault);
+            smaller.push(cuts);
+        }
+        for send in Scenario::of(seed, &least.cuts).sends {
+            let mut cuts = least.cuts.clone();
+            cuts.sends.insert(send.number);
+            smaller.push(cuts);
+        }
+        smaller.retain(|cuts| *cuts != least.cuts);
+        let still_broken = smaller
+            .into_iter()
+            .find_map(|cuts| attempt(seed, &cuts, None).err().filter(|other| other.clause() == least.clause()));
+        match still_broken {
+            Some(other) => least = other,
+            None => return least,
+        }
+    }
+}

@@ -1,0 +1,256 @@
+//! What one seed makes of the world: who sends what and when, what operators do, what fails and how often.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use fastrand::Rng;
+
+use super::{
+    fault::{Fault, Rates},
+    recipe::{Recipe, Stamp, TENANTS},
+};
+
+pub const SENDS_MIN: usize = 5;
+pub const SENDS_MAX: usize = 40;
+
+/// 2026-01-16T00:00:00Z: scenarios lie around the change of a day.
+const MIDNIGHT_MS: u64 = 1_768_521_600_000;
+const SECOND_MS: u64 = 1_000;
+const MINUTE_MS: u64 = 60 * SECOND_MS;
+const HOUR_MS: u64 = 60 * MINUTE_MS;
+const DAY_MS: u64 = 24 * HOUR_MS;
+
+/// How much may fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Regime {
+    /// Anything, until the world heals; then everything must converge.
+    Unbounded,
+    /// Fewer invocations of the processor than a message may be received: nothing may reach the DLQ.
+    Budgeted,
+}
+
+#[derive(Clone, Debug)]
+pub struct Scenario {
+    pub regime: Regime,
+    pub start_ms: u64,
+    /// In the order of their times.
+    pub sends: Vec<Send>,
+    pub acts: Vec<(u64, Act)>,
+    pub rates: Rates,
+    pub outages: Vec<Outage>,
+    /// From here on nothing fails.
+    pub healed_ms: u64,
+    pub claim_ttl_days: u64,
+    pub entry_ttl_days: u64,
+    pub alert_window_ms: u64,
+    pub metric_places_max: usize,
+}
+
+/// One attempt of a producer to send a message.
+#[derive(Clone, Debug)]
+pub struct Send {
+    /// Its place among the sends of the seed, whichever of them are left out.
+    pub number: usize,
+    pub at_ms: u64,
+    pub deduplication_id: Option<String>,
+    pub recipe: Recipe,
+}
+
+/// What operators and AWS do beside the pipeline.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Act {
+    SplitShard,
+    /// TTL deletes what has expired.
+    Sweep,
+    /// Somebody changes an attribute of an entry by hand.
+    Touch,
+    /// An INVALID entry becomes READY by a recorded revalidation.
+    Revalidate,
+    /// Somebody writes an item that is no entry.
+    PutAlien,
+    /// The functions are deployed anew, with other settings.
+    Deploy,
+    /// The stream's poller dies and reads its batches again.
+    RestartPoller,
+    /// A batch that is done is delivered once more.
+    RepeatBatch,
+}
+
+/// A time in which a function fails whatever it does.
+#[derive(Clone, Copy, Debug)]
+pub struct Outage {
+    pub of: Function,
+    pub from_ms: u64,
+    pub until_ms: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Function {
+    Processor,
+    Projector,
+}
+
+/// What is left out of a scenario, to find the least that still fails.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Cuts {
+    pub sends: BTreeSet<usize>,
+    pub faults: BTreeSet<Fault>,
+    pub has_no_acts: bool,
+    pub has_no_outages: bool,
+    pub tenant: Option<&'static str>,
+}
+
+impl Scenario {
+    pub fn of(seed: u64, cuts: &Cuts) -> Self {
+        let mut random = Rng::with_seed(seed);
+        let mut scenario = Self::draw(&mut random);
+        scenario.sends.retain(|send| !cuts.sends.contains(&send.number) && cuts.tenant != Some(send.recipe.owner()));
+        for fault in &cuts.faults {
+            scenario.rates.turn_off(*fault);
+        }
+        if cuts.has_no_acts {
+            scenario.acts.clear();
+        }
+        if cuts.has_no_outages {
+            scenario.outages.clear();
+        }
+        scenario
+    }
+
+    fn draw(random: &mut Rng) -> Self {
+        let regime = if random.bool() { Regime::Unbounded } else { Regime::Budgeted };
+        let start_ms = MIDNIGHT_MS - random.u64(..10 * MINUTE_MS);
+        let is_long = random.u8(..8) == 0;
+        let (claim_ttl_days, entry_ttl_days) = match is_long {
+            true => *pick(random, &[(1, 0), (1, 0), (7, 1)]),
+            false => *pick(random, &[(7, 0), (0, 0), (1, 3)]),
+        };
+        let tenants = &TENANTS[..random.usize(2..=TENANTS.len())];
+        let count =
+            if random.u8(..4) == 0 { random.usize(SENDS_MIN..=SENDS_MAX) } else { random.usize(SENDS_MIN..=12) };
+        let mut acts = Vec::new();
+        let mut now_ms = start_ms;
+        let mut sends: Vec<Send> = Vec::with_capacity(count);
+        let pause_at = random.usize(1..count);
+        for number in 0..count {
+            now_ms += match random.u8(..16) {
+                0..=7 => 0,
+                8..=10 => random.u64(..50),
+                11..=13 => random.u64(..3 * SECOND_MS),
+                14 => random.u64(..40 * SECOND_MS),
+                _ => random.u64(..6 * MINUTE_MS),
+            };
+            if is_long && number == pause_at {
+                acts.push((now_ms + DAY_MS + HOUR_MS / 2, Act::Sweep));
+                now_ms += DAY_MS + HOUR_MS + random.u64(..HOUR_MS);
+            }
+            sends.push(draw_send(random, number, now_ms, tenants, &sends));
+        }
+        // Two tenants at least, whatever was drawn.
+        let has_one = |sends: &[Send]| sends.iter().all(|send| send.recipe.owner() == sends[0].recipe.owner());
+        while has_one(&sends) {
+            let at_ms = sends[0].at_ms;
+            sends[0] = draw_send(random, 0, at_ms, tenants, &[]);
+        }
+        let end_ms = now_ms + random.u64(..10 * MINUTE_MS);
+        draw_acts(random, start_ms, end_ms, &mut acts);
+        let outages = draw_outages(random, regime, start_ms, end_ms);
+        let healed_ms = outages.iter().map(|outage| outage.until_ms).chain([end_ms]).max().unwrap_or(end_ms);
+        Self {
+            regime,
+            start_ms,
+            sends,
+            acts,
+            rates: Rates::draw(random),
+            outages,
+            healed_ms,
+            claim_ttl_days,
+            entry_ttl_days,
+            alert_window_ms: *pick(random, &[MINUTE_MS, 5 * MINUTE_MS]),
+            metric_places_max: *pick(random, &[1, 100]),
+        }
+    }
+}
+
+impl Scenario {
+    /// Whether anything decides which of two messages of one id comes first.
+    pub fn has_ids_in_two_groups(&self) -> bool {
+        let id = |send: &Send| send.recipe.kind.has_identity().then_some((send.recipe.tenant, send.recipe.event_id));
+        let mut groups = BTreeMap::new();
+        let mut first = |send: &Send| *groups.entry(id(send)).or_insert(send.recipe.group);
+        self.sends.iter().any(|send| id(send).is_some() && first(send) != send.recipe.group)
+    }
+}
+
+fn draw_acts(random: &mut Rng, start_ms: u64, end_ms: u64, acts: &mut Vec<(u64, Act)>) {
+    for (act, count_max) in [
+        (Act::SplitShard, 3),
+        (Act::Touch, 3),
+        (Act::Revalidate, 4),
+        (Act::PutAlien, 2),
+        (Act::Deploy, 2),
+        (Act::RestartPoller, 3),
+        (Act::RepeatBatch, 4),
+    ] {
+        for _ in 0..random.u8(..count_max) {
+            acts.push((random.u64(start_ms..=end_ms), act));
+        }
+    }
+}
+
+fn draw_outages(random: &mut Rng, regime: Regime, start_ms: u64, end_ms: u64) -> Vec<Outage> {
+    let mut outages = Vec::new();
+    let mut add = |random: &mut Rng, of, lengths_ms: &[u64]| {
+        let from_ms = random.u64(start_ms..=end_ms);
+        outages.push(Outage { of, from_ms, until_ms: from_ms + pick(random, lengths_ms) });
+    };
+    if regime == Regime::Unbounded && random.u8(..8) == 0 {
+        add(random, Function::Processor, &[MINUTE_MS, 10 * MINUTE_MS, 40 * MINUTE_MS]);
+    }
+    // Seldom longer than the mapping keeps a record.
+    match random.u8(..64) {
+        0..=2 => add(random, Function::Projector, &[5 * MINUTE_MS, 40 * MINUTE_MS]),
+        3 => add(random, Function::Projector, &[2 * HOUR_MS, 23 * HOUR_MS, 30 * HOUR_MS]),
+        _ => {}
+    }
+    outages
+}
+
+/// A new event, an earlier one once more, or other content under an earlier id.
+fn draw_send(random: &mut Rng, number: usize, at_ms: u64, tenants: &[&'static str], before: &[Send]) -> Send {
+    let earlier = (!before.is_empty()).then(|| before[random.usize(..before.len())].clone());
+    let restamped = |random: &mut Rng, recipe: Recipe| Recipe { stamp: Stamp::draw(random, at_ms), ..recipe };
+    match (random.u8(..8), earlier) {
+        // The very same request, as a producer's client repeats it.
+        (0, Some(earlier)) => Send { number, at_ms, ..earlier },
+        (1..=2, Some(earlier)) if earlier.recipe.kind.has_identity() => {
+            let is_spelled_otherwise = random.bool();
+            // A body that is kept raw is equal to nothing but itself.
+            let recipe = match earlier.recipe.kind.is_raw() {
+                true => earlier.recipe,
+                false => Recipe { is_spelled_otherwise, ..restamped(random, earlier.recipe) },
+            };
+            Send::new(random, number, at_ms, recipe)
+        }
+        (3, Some(earlier)) if earlier.recipe.kind.has_identity() => {
+            let variant = earlier.recipe.variant + random.usize(1..=2);
+            let recipe = Recipe { variant, ..restamped(random, earlier.recipe) };
+            Send::new(random, number, at_ms, recipe)
+        }
+        _ => {
+            let recipe = Recipe::draw(random, at_ms, tenants);
+            Send::new(random, number, at_ms, recipe)
+        }
+    }
+}
+
+impl Send {
+    fn new(random: &mut Rng, number: usize, at_ms: u64, recipe: Recipe) -> Self {
+        // Without an id of its own SQS takes the hash of the body.
+        let deduplication_id = random.bool().then(|| format!("send-{number}"));
+        Self { number, at_ms, deduplication_id, recipe }
+    }
+}
+
+pub fn pick<'t, T>(random: &mut Rng, of: &'t [T]) -> &'t T {
+    &of[random.usize(..of.len())]
+}

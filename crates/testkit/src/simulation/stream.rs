@@ -1,0 +1,179 @@
+//! The ledger's stream: order within an item and no further, shards that split, and a log of what was said, for the
+//! checkers. Records are exactly as Lambda hands them on.
+
+use std::collections::BTreeMap;
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use cloudsim::mapping::StreamRecord;
+use fastrand::Rng;
+use ledger::{Attribute, Item, entry::attribute, projection::EntrySummary};
+use serde_json::{Map, Value, json};
+
+use super::scenario::pick;
+
+/// What a record means to the counts, as whoever made the change knows it.
+#[derive(Clone, Debug)]
+pub enum Meaning {
+    Appended(EntrySummary),
+    Revalidated(EntrySummary),
+    Nothing,
+    /// The item is no entry.
+    Unreadable,
+}
+
+#[derive(Debug)]
+pub struct Logged {
+    pub shard: usize,
+    pub sequence_number: String,
+    pub meaning: Meaning,
+    /// As Lambda hands it on.
+    pub json: String,
+    /// A committed transaction has passed it.
+    pub is_counted: bool,
+    /// The mapping gave it up and said so.
+    pub is_discarded: bool,
+}
+
+#[derive(Debug, Default)]
+struct Shard {
+    children: Option<[usize; 2]>,
+}
+
+#[derive(Debug, Default)]
+pub struct Stream {
+    shards: Vec<Shard>,
+    pub log: Vec<Logged>,
+    by_number: BTreeMap<String, usize>,
+    next_number: u64,
+    /// When the latest record of an item appears.
+    latest_ms: BTreeMap<(String, String), u64>,
+}
+
+impl Stream {
+    /// Two shards; their ids are their numbers.
+    pub fn new() -> Self {
+        Self { shards: vec![Shard::default(), Shard::default()], next_number: 1_000, ..Self::default() }
+    }
+
+    pub fn shard_id(shard: usize) -> String {
+        format!("shardId-{shard}")
+    }
+
+    /// When a change that is made now appears: soon, and after all earlier ones of the item.
+    pub fn appears_ms(&mut self, random: &mut Rng, now_ms: u64, item: &Item) -> u64 {
+        let delay_ms_max = *pick(random, &[20, 20, 500, 3_000]);
+        let latest_ms = self.latest_ms.entry(key_of(item)).or_default();
+        *latest_ms = (now_ms + random.u64(..delay_ms_max)).max(*latest_ms + 1);
+        *latest_ms
+    }
+
+    /// A change appears. Returns its shard, and what the mapping is to know of it.
+    pub fn append(&mut self, random: &mut Rng, change: Change) -> (usize, StreamRecord) {
+        let Change { event_name, item, written_ms, meaning } = change;
+        self.next_number += random.u64(1..20);
+        let sequence_number = self.next_number.to_string();
+        let (tenant, sk) = key_of(&item);
+        let shard = self.leaf(&tenant);
+        let image: Map<String, Value> = item.iter().map(|(name, attribute)| (name.clone(), wire(attribute))).collect();
+        let record = json!({
+            "eventID": format!("event-{sequence_number}"),
+            "eventName": event_name,
+            "dynamodb": {
+                "ApproximateCreationDateTime": written_ms / 1_000,
+                "Keys": { "tenant_id": { "S": tenant }, "sk": { "S": sk } },
+                "NewImage": image,
+                "SequenceNumber": sequence_number,
+            },
+        });
+        self.by_number.insert(sequence_number.clone(), self.log.len());
+        let json = record.to_string();
+        let offered = StreamRecord {
+            sequence_number: sequence_number.clone(),
+            event_name: event_name.to_owned(),
+            created_ms: written_ms,
+            // The mapping copies it about; its number is enough to find it again.
+            record: Value::String(sequence_number.clone()),
+        };
+        self.log.push(Logged { shard, sequence_number, meaning, json, is_counted: false, is_discarded: false });
+        (shard, offered)
+    }
+
+    pub fn get(&self, sequence_number: &str) -> &Logged {
+        &self.log[self.by_number[sequence_number]]
+    }
+
+    pub fn find(&mut self, sequence_number: &str) -> &mut Logged {
+        &mut self.log[self.by_number[sequence_number]]
+    }
+
+    /// The event of a batch of records, which are of one shard.
+    pub fn event(&self, numbers: &[String]) -> String {
+        let records: Vec<&str> = numbers.iter().map(|number| self.get(number).json.as_str()).collect();
+        let shard = numbers.first().map_or(0, |number| self.get(number).shard);
+        format!("{{\"Records\":[{}],\"shardId\":\"{}\"}}", records.join(","), Self::shard_id(shard))
+    }
+
+    /// Splits an open shard; returns it and its children.
+    pub fn split(&mut self, random: &mut Rng) -> (usize, [usize; 2]) {
+        let open: Vec<usize> = (0..self.shards.len()).filter(|&at| self.shards[at].children.is_none()).collect();
+        let parent = *pick(random, &open);
+        let children = [self.shards.len(), self.shards.len() + 1];
+        self.shards[parent].children = Some(children);
+        self.shards.extend([Shard::default(), Shard::default()]);
+        (parent, children)
+    }
+
+    /// The open shard of a partition.
+    fn leaf(&self, tenant: &str) -> usize {
+        let mut hash = tenant.bytes().fold(7, |hash: usize, byte| hash.wrapping_mul(31) + usize::from(byte));
+        let mut shard = hash % 2;
+        while let Some(children) = self.shards[shard].children {
+            hash /= 2;
+            shard = children[hash % 2];
+        }
+        shard
+    }
+}
+
+/// A change of an item, before it appears in the stream.
+#[derive(Clone, Debug)]
+pub struct Change {
+    pub event_name: &'static str,
+    pub item: Item,
+    pub written_ms: u64,
+    pub meaning: Meaning,
+}
+
+fn key_of(item: &Item) -> (String, String) {
+    let text = |name: &str| match item.get(name) {
+        Some(Attribute::S(text)) => text.clone(),
+        _ => String::new(),
+    };
+    (text(attribute::TENANT_ID), text(attribute::SK))
+}
+
+/// DynamoDB's JSON.
+fn wire(attribute: &Attribute) -> Value {
+    match attribute {
+        Attribute::S(text) => json!({ "S": text }),
+        Attribute::N(number) => json!({ "N": number }),
+        Attribute::B(bytes) => json!({ "B": STANDARD.encode(bytes) }),
+        Attribute::M(members) => wire_of_members(members),
+    }
+}
+
+fn wire_of_members(members: &Map<String, Value>) -> Value {
+    let members: Map<String, Value> = members.iter().map(|(name, value)| (name.clone(), wire_of(value))).collect();
+    json!({ "M": members })
+}
+
+fn wire_of(value: &Value) -> Value {
+    match value {
+        Value::Null => json!({ "NULL": true }),
+        Value::Bool(flag) => json!({ "BOOL": flag }),
+        Value::Number(number) => json!({ "N": number.as_str() }),
+        Value::String(text) => json!({ "S": text }),
+        Value::Array(elements) => json!({ "L": elements.iter().map(wire_of).collect::<Vec<_>>() }),
+        Value::Object(members) => wire_of_members(members),
+    }
+}

@@ -1,0 +1,1101 @@
+//! One run of one seed: a single thread, a virtual clock, and an agenda of what happens next. The code under test runs
+//! from one call of a port to the next, whenever the agenda says so; what is between belongs to everybody else.
+
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, BTreeSet},
+    future::Future,
+    hash::{DefaultHasher, Hash, Hasher},
+    pin::{Pin, pin},
+    rc::Rc,
+    task::{Context, Poll, Waker},
+};
+
+use cloudsim::{
+    Account,
+    mapping::{
+        Outcome, QueueInvocation, QueueMapping, QueueMappingConfig, StreamInvocation, StreamMapping,
+        StreamMappingConfig,
+    },
+    projections::MemoryProjections,
+    sqs::{QueueAttributes, ReceivedMessage, SendRequest, Sqs},
+    tables::MemoryTables,
+};
+use fastrand::Rng;
+use ledger::{
+    Attribute, FailureClass, Item, Message,
+    entry::{Status, attribute, text_of, whole_number},
+    ids::KEY_SEPARATOR,
+    metric::dimension,
+    metric_tenants::TenantBudget,
+    ports::{Found, Inserted, Refusal, Table, Tables},
+    projection::{EntrySummary, Projection, Verdict},
+    projection_keys::ProjectionKey,
+    projection_ports::{Cancellation, Transacted},
+};
+use processor::process;
+use projector::{Services, StreamEvent, StreamResponse, project};
+use serde_json::{Value, json};
+
+use super::{
+    books::{Books, Excuses},
+    fault::Fault,
+    line::{Answer, Call, Line},
+    recipe::MARKER,
+    scenario::{Act, Cuts, Function, Regime, Scenario, pick},
+    stream::{Change, Meaning, Stream},
+};
+use crate::alerts::AlertBook;
+
+const QUEUE: &str = "events.fifo";
+const DEAD_LETTER_QUEUE: &str = "events-dlq.fifo";
+
+// As it is deployed.
+const VISIBILITY_TIMEOUT_SECONDS: u64 = 90;
+pub const RECEIVES_MAX: usize = 5;
+const BATCH_SIZE: u32 = 10;
+const TUMBLING_WINDOW_SECONDS: u32 = 900;
+const RECORD_AGE_SECONDS_MAX: u32 = 22 * 3_600;
+const PROCESSOR_TIMEOUT_MS: u64 = 15_000;
+const PROJECTOR_TIMEOUT_MS: u64 = 60_000;
+
+const PROCESSORS_MAX: u32 = 4;
+/// Small, so that a shard takes several batches.
+const STREAM_BATCH_SIZES: [u32; 3] = [2, 5, 100];
+/// What the SDK gives an attempt before it calls it a timeout.
+const ATTEMPT_MS: u64 = 2_000;
+/// Until a request whose answer nobody waits for any more is done all the same.
+const DELAY_MS_MAX: u64 = 60_000;
+const STALL_MS_MAX: u64 = 200_000;
+/// Calls of one invocation, all attempts included (G12).
+const PROCESSOR_CALLS_MAX: usize = 120;
+const PROJECTOR_CALLS_MAX: usize = 400;
+/// More means that the world does not come to rest.
+const STEPS_MAX: u64 = 300_000;
+
+/// What a run consisted of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    pub messages: u64,
+    pub invocations: u64,
+    pub calls: u64,
+    pub faults: u64,
+    pub dead: u64,
+    pub discarded: u64,
+    /// The same for the same seed.
+    pub hash: u64,
+}
+
+/// What the ledger says in the end, of each tenant.
+pub type View = BTreeMap<String, BTreeSet<String>>;
+
+pub struct Ending {
+    pub totals: Totals,
+    pub view: View,
+}
+
+/// What is next, in the order of time; what happens at the same time is shuffled.
+#[derive(Debug)]
+enum Event {
+    Send(usize),
+    Act(Act),
+    /// A mapping has something to do.
+    Wake,
+    /// A call takes effect.
+    Effect {
+        invocation: u64,
+        context: Rc<Batch>,
+        call: Call,
+        then: Then,
+    },
+    /// A call is answered.
+    Answered {
+        invocation: u64,
+        answer: Answer,
+    },
+    /// Lambda ends the invocation.
+    Timeout(u64),
+    Appear(Box<Change>),
+}
+
+/// What follows the effect of a call.
+#[derive(Debug)]
+enum Then {
+    Answer,
+    /// The answer is late.
+    AnswerAfter {
+        ms: u64,
+    },
+    /// Some statements are refused before, or after.
+    Some {
+        chosen: BTreeSet<usize>,
+        are_done: bool,
+        code: &'static str,
+    },
+    /// Nobody hears of it.
+    Silence,
+    Crash,
+}
+
+/// What an invocation was given.
+#[derive(Debug, Default)]
+struct Batch {
+    messages: Vec<usize>,
+    /// Sequence numbers of stream records.
+    records: Vec<String>,
+}
+
+enum Ended {
+    Processed(process::Report),
+    Projected(project::Report),
+}
+
+struct Invocation {
+    of: Function,
+    line: Line,
+    code: Pin<Box<dyn Future<Output = Ended>>>,
+    batch: Rc<Batch>,
+    /// Nobody waits for the answer of a twin, or of one that is believed dead.
+    mapping_id: Option<u64>,
+    deadline_ms: u64,
+    calls: usize,
+    is_faulty: bool,
+    is_stalled: bool,
+    excuses: Excuses,
+}
+
+pub struct World<'t> {
+    scenario: Scenario,
+    random: Rng,
+    now_ms: u64,
+    agenda: BTreeMap<(u64, u32, u64), Event>,
+    scheduled: u64,
+    next_wake_ms: Option<u64>,
+    /// Its mapping may find something to do.
+    is_queue_stirred: bool,
+    is_stream_stirred: bool,
+    sqs: Sqs,
+    queue_mapping: QueueMapping,
+    stream_mapping: StreamMapping,
+    tables: MemoryTables,
+    projections: MemoryProjections,
+    stream: Stream,
+    invocations: BTreeMap<u64, Invocation>,
+    next_invocation: u64,
+    /// Invocations of the processor that may still go wrong.
+    faulty_left: usize,
+    is_ready_indexed: bool,
+    is_cold: bool,
+    revalidated: BTreeSet<(String, String)>,
+    aliens: u64,
+    /// Sequence numbers of unreadable records that the failures queue was told of.
+    reported: BTreeSet<String>,
+    metric_tenants: BTreeSet<String>,
+    alerts: AlertBook,
+    books: Books,
+    totals: Totals,
+    hash: DefaultHasher,
+    trace: Option<&'t RefCell<Vec<String>>>,
+}
+
+/// Runs a seed to its end, tracing into `trace` where there is one. Panics where the contract does not hold.
+pub fn run(seed: u64, cuts: &Cuts, trace: Option<&RefCell<Vec<String>>>) -> Ending {
+    let mut world = World::new(seed, Scenario::of(seed, cuts), trace);
+    world.run();
+    Ending { view: world.view(), totals: world.totals }
+}
+
+impl Totals {
+    pub fn add(&mut self, other: &Self) {
+        self.messages += other.messages;
+        self.invocations += other.invocations;
+        self.calls += other.calls;
+        self.faults += other.faults;
+        self.dead += other.dead;
+        self.discarded += other.discarded;
+    }
+}
+
+impl<'t> World<'t> {
+    fn new(seed: u64, scenario: Scenario, trace: Option<&'t RefCell<Vec<String>>>) -> Self {
+        // Apart from the scenario's, so that what is cut from that changes nothing here.
+        let mut random = Rng::with_seed(seed ^ 0x5eed);
+        let mut sqs = Sqs::new(Account::default());
+        let attributes = |pairs: &[(&str, &str)]| -> QueueAttributes {
+            pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+        };
+        let redrive =
+            json!({ "deadLetterTargetArn": sqs.arn(DEAD_LETTER_QUEUE), "maxReceiveCount": RECEIVES_MAX }).to_string();
+        let fifo = [("FifoQueue", "true"), ("ContentBasedDeduplication", "true")];
+        let visibility = VISIBILITY_TIMEOUT_SECONDS.to_string();
+        let events = [
+            ("DeduplicationScope", "messageGroup"),
+            ("FifoThroughputLimit", "perMessageGroupId"),
+            ("VisibilityTimeout", visibility.as_str()),
+            ("RedrivePolicy", redrive.as_str()),
+        ];
+        let start_ms = scenario.start_ms;
+        sqs.create_queue(start_ms, DEAD_LETTER_QUEUE, &attributes(&fifo)).expect("a queue");
+        sqs.create_queue(start_ms, QUEUE, &attributes(&[&fifo[..], &events[..]].concat())).expect("a queue");
+        let queue_mapping = QueueMapping::new(QueueMappingConfig {
+            queue_name: QUEUE.to_owned(),
+            batch_size: BATCH_SIZE,
+            concurrency_max: PROCESSORS_MAX,
+            report_batch_item_failures: true,
+        });
+        let mut stream_mapping = StreamMapping::new(StreamMappingConfig {
+            function_arn: "projector".to_owned(),
+            stream_arn: "events/stream".to_owned(),
+            batch_size: *pick(&mut random, &STREAM_BATCH_SIZES),
+            event_names: Some(["INSERT".to_owned(), "MODIFY".to_owned()].into()),
+            tumbling_window_seconds: Some(TUMBLING_WINDOW_SECONDS),
+            report_batch_item_failures: true,
+            bisect_batch_on_function_error: false,
+            maximum_retry_attempts: None,
+            maximum_record_age_seconds: Some(RECORD_AGE_SECONDS_MAX),
+        })
+        .expect("a mapping");
+        for shard in 0..2 {
+            stream_mapping.add_shard(&Stream::shard_id(shard), None);
+        }
+        Self {
+            alerts: AlertBook::new(scenario.alert_window_ms),
+            scenario,
+            random,
+            now_ms: start_ms,
+            agenda: BTreeMap::new(),
+            scheduled: 0,
+            next_wake_ms: None,
+            is_queue_stirred: false,
+            is_stream_stirred: false,
+            sqs,
+            queue_mapping: queue_mapping.expect("a mapping"),
+            stream_mapping,
+            tables: MemoryTables::default(),
+            projections: MemoryProjections::default(),
+            stream: Stream::new(),
+            invocations: BTreeMap::new(),
+            next_invocation: 0,
+            faulty_left: RECEIVES_MAX - 1,
+            is_ready_indexed: true,
+            is_cold: true,
+            revalidated: BTreeSet::new(),
+            aliens: 0,
+            reported: BTreeSet::new(),
+            metric_tenants: BTreeSet::new(),
+            books: Books::default(),
+            totals: Totals::default(),
+            hash: DefaultHasher::new(),
+            trace,
+        }
+    }
+
+    fn run(&mut self) {
+        for at in 0..self.scenario.sends.len() {
+            // Producers send in order, whatever else happens at the time.
+            self.schedule_with(self.scenario.sends[at].at_ms, 0, Event::Send(at));
+        }
+        for (at_ms, act) in self.scenario.acts.clone() {
+            self.schedule(at_ms, Event::Act(act));
+        }
+        let mut steps = 0;
+        while let Some(((now_ms, ..), event)) = self.agenda.pop_first() {
+            steps += 1;
+            assert!(steps < STEPS_MAX, "the world does not come to rest");
+            self.now_ms = now_ms;
+            self.happen(event);
+            self.poll_mappings();
+        }
+        self.check_end();
+        self.totals.hash = self.hash.finish();
+    }
+
+    fn schedule(&mut self, at_ms: u64, event: Event) {
+        let shuffle = self.random.u32(1..);
+        self.schedule_with(at_ms, shuffle, event);
+    }
+
+    fn schedule_with(&mut self, at_ms: u64, order: u32, event: Event) {
+        self.scheduled += 1;
+        self.agenda.insert((at_ms, order, self.scheduled), event);
+    }
+
+    /// Takes note of a step: always in the hash, in words where there is a trace.
+    fn note(&mut self, step: &str, number: u64, words: impl FnOnce() -> String) {
+        (self.now_ms, step, number).hash(&mut self.hash);
+        let since_ms = self.now_ms - self.scenario.start_ms;
+        if let Some(trace) = self.trace {
+            trace.borrow_mut().push(format!(
+                "{:>6}.{:03} {step} {number} {}",
+                since_ms / 1_000,
+                since_ms % 1_000,
+                words()
+            ));
+        }
+    }
+
+    fn happen(&mut self, event: Event) {
+        match event {
+            Event::Send(at) => self.send(at),
+            Event::Act(act) => self.act(act),
+            Event::Wake => {
+                self.next_wake_ms = None;
+                self.is_queue_stirred = true;
+                self.is_stream_stirred = true;
+            }
+            Event::Effect { invocation, context, call, then } => self.take_effect(invocation, &context, call, then),
+            Event::Answered { invocation, answer } => self.answer(invocation, answer),
+            Event::Timeout(invocation) => self.time_out(invocation),
+            Event::Appear(change) => self.appear(*change),
+        }
+    }
+
+    fn send(&mut self, at: usize) {
+        self.is_queue_stirred = true;
+        let send = self.scenario.sends[at].clone();
+        let request = SendRequest {
+            body: send.recipe.body(),
+            message_group_id: Some(send.recipe.group.to_owned()),
+            message_deduplication_id: send.deduplication_id,
+            ..SendRequest::default()
+        };
+        let words =
+            || format!("group {} {}", send.recipe.group, &request.body[..request.body.floor_char_boundary(160)]);
+        self.note("send", send.number as u64, words);
+        let sent = self.sqs.send(self.now_ms, QUEUE, request).expect("the queue takes it");
+        if !sent.duplicate {
+            let sequence_number = sent.sequence_number.expect("a FIFO queue numbers");
+            self.books.accept(&send.recipe, sent.message_id, sequence_number, self.now_ms);
+            self.totals.messages += 1;
+        }
+    }
+
+    // Mappings.
+
+    fn poll_mappings(&mut self) {
+        let (queue, stream) = (std::mem::take(&mut self.is_queue_stirred), std::mem::take(&mut self.is_stream_stirred));
+        if queue {
+            self.poll_queue();
+        }
+        if stream {
+            self.poll_stream();
+        }
+        if !queue && !stream {
+            return;
+        }
+        let next = self.queue_mapping.next_event_ms(&self.sqs).into_iter().chain(self.stream_mapping.next_event_ms());
+        if let Some(next_ms) = next.min().map(|next_ms| next_ms.max(self.now_ms + 1))
+            && self.next_wake_ms.is_none_or(|wake_ms| next_ms < wake_ms)
+        {
+            self.next_wake_ms = Some(next_ms);
+            self.schedule(next_ms, Event::Wake);
+        }
+    }
+
+    fn poll_queue(&mut self) {
+        loop {
+            let invocations = self.queue_mapping.poll(self.now_ms, &mut self.sqs).expect("there is a queue");
+            if invocations.is_empty() {
+                return;
+            }
+            for invocation in invocations {
+                self.invoke_processor(invocation);
+            }
+        }
+    }
+
+    fn poll_stream(&mut self) {
+        loop {
+            let poll = self.stream_mapping.poll(self.now_ms);
+            if poll.invocations.is_empty() && poll.discarded.is_empty() {
+                return;
+            }
+            for discarded in poll.discarded {
+                self.discard(&discarded.sequence_numbers);
+            }
+            for invocation in poll.invocations {
+                self.invoke_projector(invocation);
+            }
+        }
+    }
+
+    fn discard(&mut self, sequence_numbers: &[String]) {
+        self.totals.discarded += sequence_numbers.len() as u64;
+        self.note("discard", sequence_numbers.len() as u64, || sequence_numbers.join(" "));
+        for number in sequence_numbers {
+            self.stream.find(number).is_discarded = true;
+        }
+    }
+
+    fn invoke_processor(&mut self, invocation: QueueInvocation) {
+        let fault = self.fault_of_invocation();
+        if fault == Some(Fault::Throttled) {
+            self.note("throttled processor", invocation.id, String::new);
+            return self.complete_queue(invocation.id, &Outcome::Throttled);
+        }
+        let messages: Vec<Message> = invocation.messages.into_iter().map(message).collect();
+        let batch = messages.iter().map(|message| self.books.find(&message.message_id)).collect();
+        let batch = Rc::new(Batch { messages: batch, records: Vec::new() });
+        if fault == Some(Fault::Twin) {
+            self.start_processor(None, messages.clone(), batch.clone(), fault);
+        }
+        self.start_processor(Some(invocation.id), messages, batch, fault);
+    }
+
+    fn start_processor(
+        &mut self,
+        mapping_id: Option<u64>,
+        messages: Vec<Message>,
+        batch: Rc<Batch>,
+        fault: Option<Fault>,
+    ) {
+        let settings = process::Settings {
+            claim_ttl_days: self.scenario.claim_ttl_days,
+            entry_ttl_days: self.scenario.entry_ttl_days,
+            is_ready_indexed: self.is_ready_indexed,
+        };
+        let line = Line::new(self.random.u64(..));
+        let deadline_ms = self.now_ms + PROCESSOR_TIMEOUT_MS;
+        let is_cold = std::mem::take(&mut self.is_cold) || fault == Some(Fault::ColdStart);
+        let code = {
+            let line = line.clone();
+            async move {
+                if is_cold {
+                    process::warm_up(&line).await;
+                }
+                Ended::Processed(process::process(&line, &line, settings, &messages, deadline_ms).await)
+            }
+        };
+        self.start(Function::Processor, mapping_id, line, Box::pin(code), batch, deadline_ms);
+    }
+
+    fn invoke_projector(&mut self, invocation: StreamInvocation) {
+        let fault = self.fault_of_invocation();
+        if fault == Some(Fault::Throttled) || self.is_out(Function::Projector) {
+            self.note("throttled projector", invocation.id, String::new);
+            return self.complete_stream(invocation.id, &Outcome::Throttled);
+        }
+        let records = invocation.event["Records"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let number = |record: &Value| record.as_str().expect("a sequence number").to_owned();
+        let records: Vec<String> = records.iter().map(number).collect();
+        if fault == Some(Fault::Twin) {
+            self.start_projector(None, records.clone());
+        }
+        self.start_projector(Some(invocation.id), records);
+    }
+
+    fn start_projector(&mut self, mapping_id: Option<u64>, records: Vec<String>) {
+        let event: StreamEvent = serde_json::from_str(&self.stream.event(&records)).expect("an event of the stream");
+        let batch = Rc::new(Batch { messages: Vec::new(), records });
+        let settings = project::Settings {
+            tenant_budget: TenantBudget::FirstCome { places_max: self.scenario.metric_places_max },
+            alert_window_ms: self.scenario.alert_window_ms,
+        };
+        let line = Line::new(self.random.u64(..));
+        let deadline_ms = self.now_ms + PROJECTOR_TIMEOUT_MS;
+        let services = Services {
+            projections: line.clone(),
+            alerts: line.clone(),
+            metrics: line.clone(),
+            failures: line.clone(),
+            clock: line.clone(),
+        };
+        let code = async move { Ended::Projected(services.project(&settings, event.into_batch(), deadline_ms).await) };
+        self.start(Function::Projector, mapping_id, line, Box::pin(code), batch, deadline_ms);
+    }
+
+    fn start(
+        &mut self,
+        of: Function,
+        mapping_id: Option<u64>,
+        line: Line,
+        code: Pin<Box<dyn Future<Output = Ended>>>,
+        batch: Rc<Batch>,
+        deadline_ms: u64,
+    ) {
+        let id = self.next_invocation;
+        self.next_invocation += 1;
+        self.totals.invocations += 1;
+        let words = || format!("{of:?} messages {:?} records {:?} for {mapping_id:?}", batch.messages, batch.records);
+        self.note("start", id, words);
+        let invocation = Invocation {
+            of,
+            line,
+            code,
+            batch,
+            mapping_id,
+            deadline_ms,
+            calls: 0,
+            is_faulty: false,
+            is_stalled: false,
+            excuses: Excuses::default(),
+        };
+        self.invocations.insert(id, invocation);
+        self.schedule(deadline_ms, Event::Timeout(id));
+        self.step(id);
+    }
+
+    /// Lets an invocation run to its next call, or to its end.
+    fn step(&mut self, id: u64) {
+        let invocation = self.invocations.get_mut(&id).expect("it runs");
+        invocation.line.state().now_ms = self.now_ms;
+        match invocation.code.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Pending => {
+                let request = invocation.line.state().request.take();
+                let (call, budget_ms) = request.expect("whoever waits has made a call");
+                self.begin(id, call, budget_ms);
+            }
+            Poll::Ready(ended) => self.end(id, ended),
+        }
+    }
+
+    // Calls.
+
+    fn is_out(&self, function: Function) -> bool {
+        let is_on = |from_ms, until_ms| (from_ms..until_ms).contains(&self.now_ms);
+        self.scenario.outages.iter().any(|outage| outage.of == function && is_on(outage.from_ms, outage.until_ms))
+    }
+
+    fn fault_of_invocation(&mut self) -> Option<Fault> {
+        if self.now_ms >= self.scenario.healed_ms {
+            return None;
+        }
+        let fault = self.scenario.rates.of_invocation(&mut self.random)?;
+        self.totals.faults += 1;
+        Some(fault)
+    }
+
+    /// Draws what happens to a call, within the budget there is.
+    fn fault_of_call(&mut self, id: u64, call: &Call) -> Option<Fault> {
+        let invocation = &self.invocations[&id];
+        let (of, is_faulty) = (invocation.of, invocation.is_faulty);
+        if self.now_ms >= self.scenario.healed_ms || matches!(call, Call::Sleep) {
+            return None;
+        }
+        if self.is_out(of) {
+            return Some(Fault::Refused);
+        }
+        let is_budgeted = of == Function::Processor && self.scenario.regime == Regime::Budgeted;
+        if is_budgeted && !is_faulty && self.faulty_left == 0 {
+            return None;
+        }
+        // A schedule without any fault proves little: the first call has one.
+        let fault = match self.totals.faults {
+            0 => self.scenario.rates.one_of_call(&mut self.random),
+            _ => self.scenario.rates.of_call(&mut self.random),
+        }?;
+        let several = matches!(call, Call::Insert(_, items) if items.len() > 1);
+        if fault == Fault::RefusedAsContent && !several {
+            return None;
+        }
+        if is_budgeted && !is_faulty {
+            self.faulty_left -= 1;
+        }
+        Some(fault)
+    }
+
+    fn begin(&mut self, id: u64, call: Call, budget_ms: u64) {
+        self.totals.calls += 1;
+        let fault = self.fault_of_call(id, &call);
+        let code =
+            *pick(&mut self.random, &["ThrottlingError", "InternalServerError", "AccessDenied", "BrandNewError"]);
+        self.note("call", id, || format!("{} {}", call.name(), fault.map(Fault::name).unwrap_or_default()));
+        let latency_ms = self.random.u64(2..30).min(budget_ms);
+        let chosen = fault.map(|_| self.choose(&call)).unwrap_or_default();
+        let invocation = self.invocations.get_mut(&id).expect("it runs");
+        invocation.calls += 1;
+        let calls_max = match invocation.of {
+            Function::Processor => PROCESSOR_CALLS_MAX,
+            Function::Projector => PROJECTOR_CALLS_MAX,
+        };
+        assert!(invocation.calls <= calls_max, "G12: calls are bounded");
+        if let Some(fault) = fault {
+            self.totals.faults += 1;
+            invocation.is_faulty = true;
+            invocation.is_stalled |= fault == Fault::Stalls;
+            match fault {
+                Fault::SomeRefused | Fault::SomeAnswersLost => invocation.excuses.add(&call, &chosen),
+                // The statements are then sent one by one, which changes nothing.
+                Fault::RefusedAsContent => {}
+                _ => invocation.excuses.is_any = true,
+            }
+        }
+        let context = invocation.batch.clone();
+        let effect = |call: Call, then: Then| Event::Effect { invocation: id, context, call, then };
+        let answered = |answer: Answer| Event::Answered { invocation: id, answer };
+        let timeout = || call.refused(Refusal::transient("Timeout"));
+        let now_ms = self.now_ms;
+        let at_ms = now_ms + latency_ms;
+        let given_up_ms = now_ms + ATTEMPT_MS.min(budget_ms);
+        match fault {
+            None if matches!(call, Call::Sleep) => self.schedule(now_ms + budget_ms, answered(Answer::Done(Ok(())))),
+            None => self.schedule(at_ms, effect(call, Then::Answer)),
+            Some(Fault::CrashBefore) => self.crash(id),
+            Some(Fault::CrashAfter) => self.schedule(at_ms, effect(call, Then::Crash)),
+            Some(Fault::Refused) => self.schedule(at_ms, answered(call.refused(Refusal::transient(code)))),
+            Some(Fault::RefusedAsContent) => self.schedule(at_ms, answered(call.refused(Refusal::Content))),
+            Some(Fault::SomeRefused) => {
+                self.schedule(at_ms, effect(call, Then::Some { chosen, are_done: false, code }));
+            }
+            Some(Fault::SomeAnswersLost) => {
+                self.schedule(at_ms, effect(call, Then::Some { chosen, are_done: true, code }));
+            }
+            Some(Fault::AnswerLost) => {
+                self.schedule(given_up_ms, answered(timeout()));
+                self.schedule(at_ms.min(given_up_ms), effect(call, Then::Silence));
+            }
+            Some(Fault::Delayed) => {
+                self.schedule(given_up_ms, answered(timeout()));
+                let delay_ms = self.random.u64(..DELAY_MS_MAX);
+                self.schedule(now_ms + delay_ms, effect(call, Then::Silence));
+            }
+            Some(Fault::Hangs) => {
+                self.schedule(now_ms + budget_ms, answered(call.refused(Refusal::transient("Deadline"))));
+            }
+            Some(Fault::Slow) => {
+                let slow_ms = self.random.u64(..=budget_ms);
+                self.schedule(now_ms + slow_ms, effect(call, Then::Answer));
+            }
+            Some(Fault::Stalls) => {
+                let ms = self.random.u64(..STALL_MS_MAX);
+                self.schedule(at_ms, effect(call, Then::AnswerAfter { ms }));
+            }
+            Some(Fault::Twin | Fault::Throttled | Fault::ColdStart) => unreachable!("they are not of calls"),
+        }
+    }
+
+    /// Some of the parts of a call, at least one.
+    fn choose(&mut self, call: &Call) -> BTreeSet<usize> {
+        let parts = match call {
+            Call::Insert(_, items) | Call::Read(_, items) => items.len(),
+            Call::ReadProjections(keys) => keys.len(),
+            Call::Transact(updates) => updates.len(),
+            Call::Update(_) | Call::Publish(_) | Call::Put(_) | Call::Send(_) | Call::Sleep => 1,
+        };
+        let mut chosen: BTreeSet<usize> = (0..parts).filter(|_| self.random.u8(..3) == 0).collect();
+        chosen.insert(self.random.usize(..parts));
+        chosen
+    }
+
+    fn take_effect(&mut self, id: u64, context: &Batch, call: Call, then: Then) {
+        self.note("effect", id, || call.name());
+        let answer = match &then {
+            Then::Some { chosen, are_done, code } => self.apply_some(context, call, chosen, *are_done, code),
+            _ => self.apply(context, call),
+        };
+        match then {
+            Then::Answer | Then::Some { .. } => self.answer(id, answer),
+            Then::AnswerAfter { ms } => self.schedule(self.now_ms + ms, Event::Answered { invocation: id, answer }),
+            Then::Silence => {}
+            Then::Crash => self.crash(id),
+        }
+    }
+
+    fn answer(&mut self, id: u64, answer: Answer) {
+        if let Some(invocation) = self.invocations.get_mut(&id) {
+            invocation.line.state().answer = Some(answer);
+            self.step(id);
+        }
+    }
+
+    fn apply_some(
+        &mut self,
+        context: &Batch,
+        call: Call,
+        chosen: &BTreeSet<usize>,
+        are_done: bool,
+        code: &'static str,
+    ) -> Answer {
+        let refusal = || Refusal::transient(code);
+        match call {
+            Call::Insert(table, items) => {
+                let mut answers = vec![Inserted::Refused(refusal()); items.len()];
+                let parts = items.into_iter().enumerate().filter(|(at, _)| are_done || !chosen.contains(at));
+                let (places, items): (Vec<usize>, Vec<Item>) = parts.unzip();
+                if !items.is_empty() {
+                    let done = self.insert(context, table, items);
+                    let told = places.into_iter().zip(done).filter(|(at, _)| !chosen.contains(at));
+                    told.for_each(|(at, answer)| answers[at] = answer);
+                }
+                Answer::Inserted(Ok(answers))
+            }
+            Call::Read(..) | Call::ReadProjections(_) => {
+                let Answer::Found(Ok(mut found)) = self.apply(context, call) else {
+                    unreachable!("a read finds something or nothing")
+                };
+                chosen.iter().for_each(|&at| found[at] = Found::Unprocessed);
+                Answer::Found(Ok(found))
+            }
+            Call::Transact(updates) if !are_done => {
+                let reason = |at| if chosen.contains(&at) { Cancellation::Busy } else { Cancellation::None };
+                Answer::Transacted(Ok(Transacted::Cancelled((0..updates.len()).map(reason).collect())))
+            }
+            call => {
+                let refused = call.refused(refusal());
+                if are_done {
+                    self.apply(context, call);
+                }
+                refused
+            }
+        }
+    }
+
+    /// Does what a call asks for.
+    fn apply(&mut self, context: &Batch, call: Call) -> Answer {
+        match call {
+            Call::Insert(table, items) => Answer::Inserted(Ok(self.insert(context, table, items))),
+            Call::Read(table, keys) => Answer::Found(ready(self.tables.read(table, keys, 0))),
+            Call::ReadProjections(keys) => Answer::Found(Ok(self.projections.read(&keys))),
+            Call::Update(update) => Answer::Updated(Ok(self.projections.update(update))),
+            Call::Transact(updates) => {
+                let before = self.checkpoints(context);
+                let answer = self.projections.transact(updates);
+                if answer == Transacted::Done {
+                    self.count(context, &before);
+                }
+                Answer::Transacted(Ok(answer))
+            }
+            Call::Publish(message) => {
+                assert!(!message.body.contains(MARKER) && !message.subject.contains(MARKER), "G11: {message:?}");
+                self.alerts.published(self.now_ms, &message);
+                Answer::Done(Ok(()))
+            }
+            Call::Put(data) => {
+                for (name, value) in data.iter().flat_map(|datum| &datum.sample.dimensions) {
+                    assert!(!value.contains(MARKER), "G11: the dimension {name} is {value}");
+                    if name == dimension::TENANT_ID {
+                        self.metric_tenants.insert(value.clone());
+                    }
+                }
+                Answer::Done(Ok(()))
+            }
+            Call::Send(body) => {
+                assert!(!body.contains(MARKER), "G11: {body}");
+                let body: Value = serde_json::from_str(&body).expect("a failure is JSON");
+                let numbers = body["records"].as_array().into_iter().flatten();
+                self.reported.extend(numbers.filter_map(|record| Some(record["sequenceNumber"].as_str()?.to_owned())));
+                Answer::Done(Ok(()))
+            }
+            Call::Sleep => Answer::Done(Ok(())),
+        }
+    }
+
+    fn insert(&mut self, context: &Batch, table: Table, items: Vec<Item>) -> Vec<Inserted> {
+        let answers = ready(self.tables.insert(table, items.clone(), 0)).expect("the code sends what DynamoDB takes");
+        for (item, answer) in items.into_iter().zip(&answers) {
+            match (answer, table) {
+                (Inserted::Done, Table::Claims) => self.books.claimed(&item, &context.messages),
+                (Inserted::Done, Table::Entries) => {
+                    self.books.appended(&item, &context.messages);
+                    let summary = EntrySummary::from_item(&item).expect("an entry can be counted");
+                    self.change("INSERT", item, Meaning::Appended(summary));
+                }
+                (Inserted::Exists, _) => {}
+                (Inserted::Refused(refusal), _) => panic!("G4: DynamoDB refuses {item:?}: {refusal:?}"),
+            }
+        }
+        answers
+    }
+
+    fn change(&mut self, event_name: &'static str, item: Item, meaning: Meaning) {
+        let at_ms = self.stream.appears_ms(&mut self.random, self.now_ms, &item);
+        let change = Change { event_name, item, written_ms: self.now_ms, meaning };
+        self.schedule(at_ms, Event::Appear(Box::new(change)));
+    }
+
+    fn appear(&mut self, change: Change) {
+        self.is_stream_stirred = true;
+        let (shard, record) = self.stream.append(&mut self.random, change);
+        self.note("appear", shard as u64, || format!("{} {}", record.sequence_number, record.event_name));
+        self.stream_mapping.offer(&Stream::shard_id(shard), vec![record]).expect("the shard is open");
+    }
+
+    /// The checkpoints of the shards a batch is of, which is one.
+    fn checkpoints(&self, context: &Batch) -> Option<String> {
+        let shard = self.shard_of(context)?;
+        let item = self.projections.get(&ProjectionKey::checkpoint(&Stream::shard_id(shard)))?;
+        text_of(item, attribute::SEQUENCE_NUMBER).map(str::to_owned)
+    }
+
+    fn shard_of(&self, context: &Batch) -> Option<usize> {
+        Some(self.stream.get(context.records.first()?).shard)
+    }
+
+    /// A transaction has moved the checkpoint: what it has passed is counted, once, and told (G9, G10).
+    fn count(&mut self, context: &Batch, before: &Option<String>) {
+        let after = self.checkpoints(context);
+        assert!(after > *before, "G9: the checkpoint goes from {before:?} to {after:?}");
+        for number in &context.records {
+            let padded = Some(format!("{number:0>40}"));
+            if padded <= *before || padded > after {
+                continue;
+            }
+            let logged = self.stream.find(number);
+            assert!(!logged.is_counted, "G9: record {number} is counted twice");
+            logged.is_counted = true;
+            match &logged.meaning {
+                Meaning::Appended(entry) if entry.verdict == Verdict::Invalid => {
+                    assert!(self.alerts.covers(entry), "G10: record {number} is done, and no alert covers {entry:?}");
+                }
+                Meaning::Unreadable => {
+                    assert!(self.reported.contains(number), "G9: record {number} cannot be read, and nobody says so");
+                }
+                Meaning::Appended(_) | Meaning::Revalidated(_) | Meaning::Nothing => {}
+            }
+        }
+    }
+
+    // Endings.
+
+    fn end(&mut self, id: u64, ended: Ended) {
+        let invocation = self.invocations.remove(&id).expect("it ran");
+        let is_in_time = self.now_ms <= invocation.deadline_ms;
+        assert!(is_in_time || invocation.is_stalled, "G12: an answer comes before the deadline");
+        match ended {
+            Ended::Processed(report) => {
+                self.note("processed", id, || format!("{:?}", report.outcomes));
+                self.books.answered(&invocation.batch.messages, &report, &invocation.excuses);
+                let Some(mapping_id) = invocation.mapping_id else { return };
+                let failed = report.failed.iter().map(|&at| &self.books.messages[invocation.batch.messages[at]]);
+                let failures: Vec<Value> =
+                    failed.map(|accepted| json!({ "itemIdentifier": accepted.message_id })).collect();
+                let response = json!({ "batchItemFailures": failures });
+                self.complete_queue(mapping_id, &Outcome::Succeeded(Some(response)));
+            }
+            Ended::Projected(report) => {
+                self.note("projected", id, || format!("{report:?}"));
+                let is_excused = invocation.excuses.is_any || invocation.is_faulty;
+                assert!(is_excused || report.outcome == project::Outcome::Done, "G9: {report:?} without a cause");
+                let Some(mapping_id) = invocation.mapping_id else { return };
+                let outcome = match &report.outcome {
+                    project::Outcome::Done => response(&StreamResponse::done()),
+                    project::Outcome::FailedFrom(sequence) => response(&StreamResponse::failed_from(sequence)),
+                    project::Outcome::Failed => Outcome::FunctionError,
+                };
+                self.complete_stream(mapping_id, &outcome);
+            }
+        }
+    }
+
+    fn crash(&mut self, id: u64) {
+        let Some(invocation) = self.invocations.remove(&id) else { return };
+        self.note("crash", id, String::new);
+        self.give_up(&invocation, &Outcome::FunctionError);
+    }
+
+    /// Lambda ends it, or believes so while it stands still and will go on.
+    fn time_out(&mut self, id: u64) {
+        let Some(mut invocation) = self.invocations.remove(&id) else { return };
+        assert!(invocation.is_stalled, "G12: an answer comes before the deadline");
+        self.note("time-out", id, String::new);
+        self.give_up(&invocation, &Outcome::TimedOut);
+        if self.random.bool() {
+            invocation.mapping_id = None;
+            self.invocations.insert(id, invocation);
+        }
+    }
+
+    fn give_up(&mut self, invocation: &Invocation, outcome: &Outcome) {
+        match (invocation.mapping_id, invocation.of) {
+            (None, _) => {}
+            (Some(mapping_id), Function::Processor) => self.complete_queue(mapping_id, outcome),
+            (Some(mapping_id), Function::Projector) => self.complete_stream(mapping_id, outcome),
+        }
+    }
+
+    fn complete_queue(&mut self, mapping_id: u64, outcome: &Outcome) {
+        self.is_queue_stirred = true;
+        let completion = self.queue_mapping.complete(self.now_ms, &mut self.sqs, mapping_id, outcome);
+        for message_id in completion.expect("it ran").deleted {
+            self.books.acknowledged(&message_id);
+        }
+    }
+
+    fn complete_stream(&mut self, mapping_id: u64, outcome: &Outcome) {
+        self.is_stream_stirred = true;
+        let discarded = self.stream_mapping.complete(self.now_ms, mapping_id, outcome).expect("it ran");
+        for discarded in discarded {
+            self.discard(&discarded.sequence_numbers);
+        }
+    }
+
+    // What happens beside the pipeline.
+
+    fn act(&mut self, act: Act) {
+        self.is_stream_stirred = true;
+        self.note("act", 0, || format!("{act:?}"));
+        match act {
+            Act::SplitShard => {
+                let (parent, children) = self.stream.split(&mut self.random);
+                let parent = Stream::shard_id(parent);
+                for child in children {
+                    self.stream_mapping.add_shard(&Stream::shard_id(child), Some(&parent));
+                }
+                self.stream_mapping.close_shard(&parent).expect("a known shard");
+            }
+            Act::Sweep => {
+                for (table, item) in self.tables.sweep(self.now_ms / 1_000) {
+                    match table {
+                        Table::Claims => self.books.swept(text_of(&item, attribute::PK).expect("a key")),
+                        Table::Entries => self.change("REMOVE", item, Meaning::Nothing),
+                    }
+                }
+            }
+            Act::Touch => {
+                let Some(mut item) = self.entry(|_| true) else { return };
+                item.insert("note".to_owned(), Attribute::S("by hand".to_owned()));
+                self.tables.put(Table::Entries, item.clone());
+                self.change("MODIFY", item, Meaning::Nothing);
+            }
+            Act::Revalidate => {
+                let is_violation = |entry: &EntrySummary| {
+                    entry.failure.as_ref().is_some_and(|failure| failure.class == Some(FailureClass::SchemaViolation))
+                };
+                let Some(mut item) = self.entry(is_violation) else { return };
+                item.insert(attribute::STATUS.to_owned(), Attribute::S(Status::READY.to_owned()));
+                item.insert(attribute::REVALIDATED_AT.to_owned(), whole_number(self.now_ms));
+                item.remove(attribute::REASON);
+                let summary = EntrySummary::from_item(&item).expect("an entry");
+                self.revalidated.insert((summary.key.tenant_id.to_string(), summary.key.sk.clone()));
+                self.tables.put(Table::Entries, item.clone());
+                self.change("MODIFY", item, Meaning::Revalidated(summary));
+            }
+            Act::PutAlien => {
+                self.aliens += 1;
+                let text = |text: String| Attribute::S(text);
+                let item = Item::from([
+                    (attribute::TENANT_ID.to_owned(), text("b".to_owned())),
+                    (attribute::SK.to_owned(), text(format!("alien{KEY_SEPARATOR}{}", self.aliens))),
+                ]);
+                self.tables.put(Table::Entries, item.clone());
+                self.change("INSERT", item, Meaning::Unreadable);
+            }
+            Act::Deploy => {
+                self.is_ready_indexed = !self.is_ready_indexed;
+                self.is_cold = true;
+            }
+            Act::RestartPoller => {
+                self.stream_mapping.forget_invocations();
+                for invocation in self.invocations.values_mut().filter(|running| running.of == Function::Projector) {
+                    invocation.mapping_id = None;
+                }
+            }
+            Act::RepeatBatch => self.repeat_batch(),
+        }
+    }
+
+    /// An entry as it stands that nobody has revalidated.
+    fn entry(&mut self, is_wanted: impl Fn(&EntrySummary) -> bool) -> Option<Item> {
+        let mut items = self.tables.items(Table::Entries);
+        items.retain(|item| {
+            let Ok(entry) = EntrySummary::from_item(item) else { return false };
+            let key = (entry.key.tenant_id.to_string(), entry.key.sk.clone());
+            !self.revalidated.contains(&key) && is_wanted(&entry)
+        });
+        (!items.is_empty()).then(|| pick(&mut self.random, &items).clone())
+    }
+
+    /// Delivers records that are done once more, out of order perhaps.
+    fn repeat_batch(&mut self) {
+        let counted: Vec<usize> = (0..self.stream.log.len()).filter(|&at| self.stream.log[at].is_counted).collect();
+        if counted.is_empty() {
+            return;
+        }
+        let shard = self.stream.log[*pick(&mut self.random, &counted)].shard;
+        let of_shard = counted.into_iter().filter(|&at| self.stream.log[at].shard == shard);
+        let mut records: Vec<String> = of_shard.map(|at| self.stream.log[at].sequence_number.clone()).collect();
+        self.random.shuffle(&mut records);
+        self.start_projector(None, records);
+    }
+
+    // The end.
+
+    fn check_end(&mut self) {
+        assert!(self.invocations.is_empty(), "G12: every invocation ends");
+        let rest = self.sqs.peek(self.now_ms, QUEUE, 1).expect("there is a queue");
+        assert!(rest.is_empty(), "G4: a message stays in the queue: {rest:?}");
+        let dead = self.sqs.peek(self.now_ms, DEAD_LETTER_QUEUE, usize::MAX).expect("there is a queue");
+        let dead: BTreeSet<String> = dead.into_iter().map(|message| message.message_id).collect();
+        self.totals.dead = dead.len() as u64;
+        self.books.check_end(self.scenario.regime, &dead);
+        let mut fold = Projection::default();
+        for logged in &self.stream.log {
+            let is_answered_for = logged.is_counted || logged.is_discarded;
+            assert!(
+                is_answered_for || matches!(logged.meaning, Meaning::Nothing),
+                "G9: record {} is neither counted nor announced",
+                logged.sequence_number
+            );
+            match &logged.meaning {
+                Meaning::Appended(entry) if logged.is_counted => fold.append(entry),
+                Meaning::Revalidated(entry) if logged.is_counted => fold.revalidate(entry),
+                _ => {}
+            }
+        }
+        assert_eq!(self.projections.projection(), fold, "G9: the counts are the fold of the ledger");
+        assert!(self.metric_tenants.len() <= self.scenario.metric_places_max + 1, "{:?}", self.metric_tenants);
+    }
+
+    /// What the ledger says of each tenant, without what depends on the others: times of arrival and SQS's numbers.
+    fn view(&self) -> View {
+        let mut view = View::new();
+        for item in self.tables.items(Table::Entries) {
+            let text = |name: &str| text_of(&item, name).unwrap_or_default().to_owned();
+            let sk = text(attribute::SK);
+            let is_named_by_queue = item.contains_key(attribute::ATTRIBUTED_BY);
+            let key = if is_named_by_queue { sk[..30].to_owned() } else { sk };
+            let body = (item.get(attribute::PAYLOAD), item.get(attribute::RAW), item.get(attribute::REASON));
+            let line = format!("{key} {} {body:?}", text(attribute::STATUS));
+            view.entry(text(attribute::TENANT_ID)).or_default().insert(line);
+        }
+        view
+    }
+}
+
+impl Excuses {
+    fn add(&mut self, call: &Call, chosen: &BTreeSet<usize>) {
+        match call {
+            Call::Insert(table, items) | Call::Read(table, items) => {
+                self.identities.extend(chosen.iter().map(|&at| identity_of(*table, &items[at])));
+            }
+            _ => self.is_any = true,
+        }
+    }
+}
+
+/// Tenant and event id of a claim, or of an entry.
+fn identity_of(table: Table, item: &Item) -> String {
+    let text = |name: &str| text_of(item, name).unwrap_or_default();
+    match table {
+        Table::Claims => text(attribute::PK).to_owned(),
+        Table::Entries => {
+            let event_id = text(attribute::SK).split(KEY_SEPARATOR).nth(1).unwrap_or_default();
+            format!("{}{KEY_SEPARATOR}{event_id}", text(attribute::TENANT_ID))
+        }
+    }
+}
+
+fn message(received: ReceivedMessage) -> Message {
+    let ReceivedMessage { message_id, body, system_attributes, .. } = received;
+    let attribute = |name: &str| system_attributes.get(name).cloned();
+    Message {
+        message_id,
+        body,
+        group_id: attribute("MessageGroupId"),
+        sequence_number: attribute("SequenceNumber"),
+        sent_at_ms: attribute("SentTimestamp").and_then(|text| text.parse().ok()),
+        receive_count: attribute("ApproximateReceiveCount").and_then(|text| text.parse().ok()).expect("a count"),
+    }
+}
+
+fn response(response: &StreamResponse) -> Outcome {
+    Outcome::Succeeded(Some(serde_json::to_value(response).expect("a response is JSON")))
+}
+
+/// The model's tables answer at once.
+fn ready<T>(future: impl Future<Output = T>) -> T {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(answer) => answer,
+        Poll::Pending => unreachable!("it waits for nothing"),
+    }
+}
