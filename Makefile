@@ -6,7 +6,7 @@ ARCHITECTURE ?=
 TERRAFORM_ARGUMENTS ?=
 TERRAFORM = terraform -chdir=infra
 
-.PHONY: help run build deploy destroy seed fmt lint test e2e bench planted-bugs
+.PHONY: help run build deploy destroy seed fmt lint test e2e bench planted-bugs simulation
 
 help: ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-14s %s\n", $$1, $$2}'
@@ -46,6 +46,9 @@ e2e: ## deploy onto an emulated AWS, seed, check, destroy
 
 planted-bugs: ## break the code on purpose and see that a test notices
 	cargo run -p testkit --bin planted-bugs
+
+simulation: ## the pipeline under a hundred thousand schedules of faults
+	cargo run -p testkit --bin simulate -- --schedules 100000
 
 bench: ## the processor's figures, from its real release binary
 	cargo build --release -p processor

@@ -11,14 +11,14 @@ use std::{
 
 use ledger::{
     FailureClass,
-    alert::{ALERTS_PER_WINDOW_MAX, AlertGroup, AlertMessage},
+    alert::ALERTS_PER_WINDOW_MAX,
     metric::{Metric, dimension},
     metric_tenants::TenantBudget,
     projection::{EntryFields, EntrySummary, FailureSummary, Place, Projection, SequenceNumber, Verdict},
     projection_keys::{ProjectionKey, RECORDS, whole_number_of},
 };
 use projector::{Batch, Change, Outcome, Record, Settings};
-use serde_json::Value;
+use testkit::alerts::{AlertBook, Told};
 
 use crate::{
     TIMEOUT_MS, unreadable,
@@ -114,7 +114,7 @@ struct History {
     unreadable: u64,
     shards: Vec<Shard>,
     sequence: u64,
-    told: Told,
+    told: Listener,
     totals: Totals,
 }
 
@@ -127,11 +127,9 @@ struct Shard {
 }
 
 /// What was published so far.
-#[derive(Default)]
-struct Told {
+struct Listener {
     messages: usize,
-    last_ms: BTreeMap<AlertGroup, u64>,
-    last_digest_ms: Option<u64>,
+    book: AlertBook,
     /// By the start of the window they left in.
     alerts: BTreeMap<u64, u64>,
     digests: BTreeMap<u64, u64>,
@@ -140,24 +138,39 @@ struct Told {
     entries: u64,
 }
 
+impl Listener {
+    fn new(alert_window_ms: u64) -> Self {
+        Self {
+            messages: 0,
+            book: AlertBook::new(alert_window_ms),
+            alerts: BTreeMap::new(),
+            digests: BTreeMap::new(),
+            unfinished: BTreeMap::new(),
+            entries: 0,
+        }
+    }
+}
+
 impl History {
     fn run(seed: u64) -> Totals {
         let mut random = Random::of(seed);
         let has_faults = !random.is_one_of(4);
         let world = World::at(MIDNIGHT_MS - random.below(600_000));
+        let tenants = *random.pick(&[2, 6, 60]);
+        let settings = Settings {
+            tenant_budget: TenantBudget::FirstCome { places_max: *random.pick(&[2, 100]) },
+            alert_window_ms: *random.pick(&[60_000, 300_000]),
+        };
         let mut history = Self {
-            tenants: *random.pick(&[2, 6, 60]),
-            settings: Settings {
-                tenant_budget: TenantBudget::FirstCome { places_max: *random.pick(&[2, 100]) },
-                alert_window_ms: *random.pick(&[60_000, 300_000]),
-            },
+            tenants,
             has_faults,
             world,
             ledger: Vec::new(),
             unreadable: 0,
             shards: vec![Shard::default(), Shard::default()],
             sequence: 0,
-            told: Told::default(),
+            told: Listener::new(settings.alert_window_ms),
+            settings,
             totals: Totals::default(),
             random,
         };
@@ -392,18 +405,16 @@ impl History {
         let told = &mut self.told;
         *told.unfinished.entry(started_at_ms).or_default() += u64::from(!is_done);
         for (at_ms, message) in &state.alerts[told.messages..] {
-            let body: Value = serde_json::from_str(&message.body).unwrap();
-            told.entries += body["count"].as_u64().unwrap() + body["suppressed"].as_u64().unwrap();
-            match group_of(message, &body) {
-                Some(group) => {
-                    let before_ms = told.last_ms.insert(group, *at_ms);
+            let (what, entries) = told.book.published(*at_ms, message);
+            told.entries += entries;
+            match what {
+                Told::Alert { before_ms } => {
                     let is_due = before_ms.is_none_or(|ms| ms + self.settings.alert_window_ms <= at_ms + 1_000);
                     assert!(is_due || self.has_faults, "G10: one alert per group and window");
                     *told.alerts.entry(started_at_ms).or_default() += 1;
                     self.totals.alerts += 1;
                 }
-                None => {
-                    told.last_digest_ms = Some(*at_ms);
+                Told::Digest => {
                     *told.digests.entry(started_at_ms).or_default() += 1;
                     self.totals.digests += 1;
                 }
@@ -421,10 +432,7 @@ impl History {
         if entry.verdict != Verdict::Invalid {
             return;
         }
-        let covers = |at_ms: u64| at_ms + self.settings.alert_window_ms > entry.ingested_at_ms;
-        let is_covered = self.told.last_ms.get(&AlertGroup::of(entry)).is_some_and(|&at_ms| covers(at_ms))
-            || self.told.last_digest_ms.is_some_and(covers);
-        assert!(is_covered, "G10: an alert covers {entry:?}");
+        assert!(self.told.book.covers(entry), "G10: an alert covers {entry:?}");
     }
 
     fn check(&mut self) {
@@ -467,23 +475,4 @@ impl History {
         let measured: f64 = values.map(|(value, count)| value * *count as f64).sum();
         assert_eq!(measured as u64, self.ledger.len() as u64);
     }
-}
-
-/// The group an alert is about; `None` of a digest.
-fn group_of(message: &AlertMessage, body: &Value) -> Option<AlertGroup> {
-    if body["kind"] == "digest" {
-        return None;
-    }
-    let text = |value: &Value| value.as_str().unwrap().to_owned();
-    let class = FailureClass::parse(body["cause"]["class"].as_str().unwrap()).unwrap();
-    assert!(!message.subject.is_empty());
-    Some(AlertGroup {
-        tenant_id: ledger::TenantId::parse(&text(&body["tenant_id"])).unwrap(),
-        event_type: text(&body["event_type"]),
-        cause: ledger::alert::Cause {
-            class: class.as_str(),
-            keyword: text(&body["cause"]["keyword"]),
-            pointer: text(&body["cause"]["pointer"]),
-        },
-    })
 }

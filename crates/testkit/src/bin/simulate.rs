@@ -15,7 +15,7 @@ use std::{
 };
 
 use clap::Parser;
-use testkit::simulation::{Broken, Cuts, Fault, TENANTS, Totals, attempt, check, shrink};
+use testkit::simulation::{Broken, Cuts, Fault, TENANTS, Totals, attempt, check, check_non_interference, shrink};
 
 /// Schedules between two lines of progress.
 const PROGRESS: u64 = 50_000;
@@ -78,7 +78,7 @@ fn replay(seed: u64, options: &Options) -> ExitCode {
     let trace = RefCell::new(Vec::new());
     let ending = attempt(seed, &cuts, Some(&trace));
     trace.borrow().iter().for_each(|line| println!("{line}"));
-    match ending {
+    match ending.and_then(|ending| check_non_interference(seed, &cuts).map(|()| ending)) {
         Ok(ending) => {
             println!("{:?}", ending.totals);
             ExitCode::SUCCESS
@@ -102,7 +102,7 @@ fn simulate(options: &Options) -> ExitCode {
             if seed >= end || broken.lock().expect("no thread panics here").is_some() {
                 return totals;
             }
-            match check(seed, &Cuts::default()) {
+            match check(seed) {
                 Ok(of_seed) => totals.add(&of_seed),
                 Err(problem) => *broken.lock().expect("no thread panics here") = Some((seed, problem)),
             }
@@ -136,7 +136,7 @@ fn simulate(options: &Options) -> ExitCode {
             ExitCode::SUCCESS
         }
         Some((seed, problem)) => {
-            println!("schedule {} breaks: {}", seed + 1 - options.first, problem.message);
+            println!("schedule {} breaks {}: {}", seed + 1 - options.first, problem.clause(), problem.message);
             let least = shrink(seed, &problem);
             println!("at its least: {}\nreplay: {}", least.message, command(seed, &least.cuts));
             ExitCode::FAILURE

@@ -149,7 +149,8 @@ impl Scenario {
         let has_one = |sends: &[Send]| sends.iter().all(|send| send.recipe.owner() == sends[0].recipe.owner());
         while has_one(&sends) {
             let at_ms = sends[0].at_ms;
-            sends[0] = draw_send(random, 0, at_ms, tenants, &[]);
+            // Copies of the first have its deduplication id; the new one must not hide them.
+            sends[0] = Send { deduplication_id: None, ..draw_send(random, 0, at_ms, tenants, &[]) };
         }
         let end_ms = now_ms + random.u64(..10 * MINUTE_MS);
         draw_acts(random, start_ms, end_ms, &mut acts);

@@ -1,0 +1,150 @@
+//! Breaks the code on purpose, one bug at a time, in a copy of the sources, and checks that whoever is named notices: a
+//! test, the simulation, or both. What nobody notices is not tested.
+//! `cargo run -p testkit --bin planted-bugs [part of a name]`.
+
+mod bugs;
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, ExitCode, Output},
+    time::Instant,
+};
+
+use bugs::{BUGS, Bug};
+
+/// Who must notice a bug.
+enum Catcher {
+    Test { package: &'static str, target: &'static str, name: &'static str },
+    Simulation,
+}
+
+/// Schedules the simulation has to notice a bug.
+const SCHEDULES: &str = "20000";
+
+/// The bugs are built more often than they run: what the workspace optimises for the run is not worth it here.
+const QUICK_BUILD: [&str; 4] = [
+    "profile.dev.package.processor.opt-level=0",
+    "profile.dev.package.projector.opt-level=1",
+    "profile.dev.package.testkit.opt-level=0",
+    "profile.dev.package.ledger.opt-level=1",
+];
+
+fn main() -> ExitCode {
+    let wanted = std::env::args().nth(1).unwrap_or_default();
+    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
+    let copy = target.join("planted-bugs");
+    let bugs: Vec<_> = BUGS.iter().filter(|bug| bug.name.contains(&wanted)).collect();
+    copy_sources(&root, &copy);
+
+    let mut escaped = 0;
+    for bug in &bugs {
+        let started = Instant::now();
+        let ending = plant(bug, &copy);
+        let seconds = started.elapsed().as_secs();
+        match ending {
+            Ok(noticed) => println!("caught   {:4} {} ({noticed}; {seconds} s)", bug.clause, bug.name),
+            Err(problem) => {
+                escaped += 1;
+                println!("ESCAPED  {:4} {}: {problem}", bug.clause, bug.name);
+            }
+        }
+    }
+    println!("{} of {} planted bugs caught", bugs.len() - escaped, bugs.len());
+    if escaped == 0 && !bugs.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Copies what git knows, so that nothing that is built or edited meanwhile is touched, and nothing that has not changed
+/// is built again.
+fn copy_sources(root: &Path, copy: &Path) {
+    let listing = Command::new("git").args(["ls-files", "-co", "--exclude-standard"]).current_dir(root).output();
+    let listing = listing.expect("git lists the sources").stdout;
+    let mut stale = files_under(&copy.join("crates"));
+    for file in String::from_utf8(listing).expect("file names are UTF-8").lines() {
+        let (from, to) = (root.join(file), copy.join(file));
+        let Ok(bytes) = fs::read(&from) else { continue };
+        stale.remove(&to);
+        if fs::read(&to).is_ok_and(|present| present == bytes) {
+            continue;
+        }
+        fs::create_dir_all(to.parent().expect("a file has a folder")).expect("a writable target directory");
+        fs::write(&to, bytes).expect("a writable target directory");
+    }
+    stale.iter().for_each(|file| fs::remove_file(file).expect("a writable target directory"));
+}
+
+fn files_under(folder: &Path) -> BTreeSet<PathBuf> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    entries.flat_map(|path| if path.is_dir() { files_under(&path) } else { BTreeSet::from([path]) }).collect()
+}
+
+/// Plants one bug, lets everyone look for it, and takes it out again; says who noticed.
+fn plant(bug: &Bug, copy: &Path) -> Result<String, String> {
+    let file = copy.join(bug.file);
+    let sound = fs::read_to_string(&file).map_err(|error| format!("cannot read {}: {error}", bug.file))?;
+    let places = sound.matches(bug.find).count();
+    if places != 1 {
+        return Err(format!("the code to break is found {places} times in {}", bug.file));
+    }
+    fs::write(&file, sound.replace(bug.find, bug.replace)).map_err(|error| error.to_string())?;
+    let noticed: Result<Vec<String>, String> = bug.caught_by.iter().map(|catcher| look(catcher, copy)).collect();
+    fs::write(&file, sound).map_err(|error| error.to_string())?;
+    Ok(noticed?.join(", "))
+}
+
+fn look(catcher: &Catcher, copy: &Path) -> Result<String, String> {
+    match catcher {
+        Catcher::Test { package, target, name } => run_test(package, target, name, copy),
+        Catcher::Simulation => simulate(copy),
+    }
+}
+
+fn run_test(package: &str, target: &str, test: &str, copy: &Path) -> Result<String, String> {
+    let target: &[&str] = if target == "lib" { &["--lib"] } else { &["--test", target] };
+    let output = cargo(copy, &[&["test", "-p", package], target, &["--", "--exact", test]].concat())?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    if text.contains(&format!("test {test} ... FAILED")) {
+        return Ok("its test".to_owned());
+    }
+    if text.contains("1 passed") {
+        return Err(format!("{test} does not notice"));
+    }
+    Err(format!("{test} did not run: {}", errors(&output)))
+}
+
+fn simulate(copy: &Path) -> Result<String, String> {
+    let output = cargo(copy, &["run", "-p", "testkit", "--bin", "simulate", "--", "--schedules", SCHEDULES])?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    if let Some((schedule, clause)) = text.lines().find_map(broken_schedule) {
+        return Ok(format!("schedule {schedule}, {clause}"));
+    }
+    if text.contains("schedules hold") {
+        return Err(format!("{SCHEDULES} schedules do not notice"));
+    }
+    Err(format!("the simulation did not run: {}", errors(&output)))
+}
+
+/// Number and clause of `schedule 12 breaks G3: …`.
+fn broken_schedule(line: &str) -> Option<(&str, &str)> {
+    let (schedule, message) = line.strip_prefix("schedule ")?.split_once(" breaks ")?;
+    Some((schedule, message.split(':').next()?))
+}
+
+/// With its own artifacts, and the workspace's intermediate ones: what is not broken is built already.
+fn cargo(copy: &Path, arguments: &[&str]) -> Result<Output, String> {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.current_dir(copy).arg("--offline");
+    command.env("CARGO_TARGET_DIR", copy.join("target")).env("CARGO_BUILD_BUILD_DIR", copy.join(".."));
+    QUICK_BUILD.iter().for_each(|setting| {
+        command.args(["--config", setting]);
+    });
+    command.args(arguments).output().map_err(|error| error.to_string())
+}
+
+fn errors(output: &Output) -> String {
+    let text = String::from_utf8_lossy(&output.stderr);
+    let lines: Vec<&str> = text.lines().filter(|line| line.starts_with("error")).take(2).collect();
+    lines.join("; ")
+}
