@@ -27,7 +27,7 @@ pub fn to_item(attributes: HashMap<String, AttributeValue>) -> Item {
 fn from_attribute(attribute: AttributeValue) -> Option<Attribute> {
     match attribute {
         AttributeValue::S(text) => Some(Attribute::S(text)),
-        AttributeValue::N(text) => number::canonical(&text).ok().map(Attribute::N),
+        AttributeValue::N(text) => number::canonical(&text).ok().map(|number| Attribute::N(number.into_owned())),
         AttributeValue::B(bytes) => Some(Attribute::B(bytes.into_inner())),
         AttributeValue::M(members) => to_object(members).map(Attribute::M),
         _ => None,
@@ -42,7 +42,7 @@ fn from_json(value: Value) -> AttributeValue {
     match value {
         Value::Null => AttributeValue::Null(true),
         Value::Bool(truth) => AttributeValue::Bool(truth),
-        Value::Number(number) => AttributeValue::N(number.to_string()),
+        Value::Number(number) => AttributeValue::N(number.as_str().to_owned()),
         Value::String(text) => AttributeValue::S(text),
         Value::Array(elements) => AttributeValue::L(elements.into_iter().map(from_json).collect()),
         Value::Object(members) => from_object(members),

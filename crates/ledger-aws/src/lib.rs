@@ -6,6 +6,7 @@ mod clock;
 mod cloudwatch;
 mod convert;
 mod failures;
+mod https;
 mod ledger_reader;
 mod logs;
 mod projections;
@@ -27,7 +28,10 @@ pub use tables::DynamoTables;
 
 use std::time::Duration;
 
-use aws_config::{BehaviorVersion, Region, retry::RetryConfig, timeout::TimeoutConfig};
+use aws_config::{
+    BehaviorVersion, ConfigLoader, Region, retry::RetryConfig,
+    stalled_stream_protection::StalledStreamProtectionConfig, timeout::TimeoutConfig,
+};
 use aws_sdk_dynamodb::config::{Credentials, SharedCredentialsProvider};
 
 /// Attempts of the SDK at one call, and the time each has. What remains refused is the caller's to send again, within
@@ -37,7 +41,24 @@ const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The SDK's own configuration: environment, profile, `AWS_ENDPOINT_URL`.
 pub async fn sdk_config() -> SdkConfig {
-    aws_config::defaults(BehaviorVersion::latest()).retry_config(retries()).timeout_config(timeouts()).load().await
+    loader().load().await
+}
+
+/// The same for a function on Lambda, where reading the hundred and fifty roots of the operating system would cost more
+/// than all the rest of a cold start: it trusts Amazon's alone, unless the environment names others.
+pub async fn function_config() -> SdkConfig {
+    match https::has_own_roots() {
+        true => loader().load().await,
+        false => loader().http_client(https::amazon_client()).load().await,
+    }
+}
+
+fn loader() -> ConfigLoader {
+    aws_config::defaults(BehaviorVersion::latest())
+        .retry_config(retries())
+        .timeout_config(timeouts())
+        // An attempt has a time of its own, which ends one that stalls; watching its bytes besides costs every call.
+        .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
 }
 
 /// The configuration for an endpoint on this machine that checks no signatures. Nothing of it comes from the

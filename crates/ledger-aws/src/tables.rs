@@ -1,7 +1,7 @@
 //! The processor's tables on DynamoDB: inserts by PartiQL, which fail by themselves where the key exists and need no
 //! right to overwrite, and consistent reads.
 
-use std::{borrow::Cow, collections::HashMap, fmt::Write as _, future::Future, time::Duration};
+use std::{borrow::Cow, collections::HashMap, future::Future, time::Duration};
 
 use aws_sdk_dynamodb::{
     Client,
@@ -17,6 +17,9 @@ use ledger::{
 };
 
 use crate::convert;
+
+/// What the text of an insert takes with names of usual length; a longer one grows.
+const STATEMENT_BYTES: usize = 256;
 
 /// The two tables, by name.
 #[derive(Clone, Debug)]
@@ -66,11 +69,11 @@ impl Tables for DynamoTables {
 }
 
 fn insert_statement(table: &str, item: Item) -> BatchStatementRequest {
-    let mut statement = format!("INSERT INTO \"{table}\" VALUE {{");
+    let mut statement = String::with_capacity(STATEMENT_BYTES);
+    statement.extend(["INSERT INTO \"", table, "\" VALUE {"]);
     let mut parameters = Vec::with_capacity(item.len());
     for (index, (name, attribute)) in item.into_iter().enumerate() {
-        let comma = if index == 0 { "" } else { "," };
-        write!(statement, "{comma}'{name}':?").expect("writing to a String");
+        statement.extend([if index == 0 { "'" } else { ",'" }, &name, "':?"]);
         parameters.push(convert::to_attribute(attribute));
     }
     statement.push('}');

@@ -9,7 +9,6 @@ use crate::{
     failure::{Failure, FailureClass, Violation},
     ids::{ClaimKey, KEY_SEPARATOR, TenantId},
     item::{self, Attribute, ITEM_BYTES_MAX, Item},
-    number,
     timestamp::Timestamp,
 };
 
@@ -362,6 +361,7 @@ pub fn whole_number_of(item: &Item, name: &str) -> Option<u64> {
     number_of(item, name)?.parse().ok()
 }
 
+/// A whole number in canonical form, which is how it is usually written.
 pub fn whole_number(number: u64) -> Attribute {
-    Attribute::N(number::canonical(&number.to_string()).expect("20 digits fit"))
+    Attribute::N(number.to_string())
 }

@@ -14,7 +14,7 @@ pub const EVENT_TYPE_BYTES_MAX: usize = 128;
 pub const ROUTE_BYTES_MAX: usize = 256;
 
 /// One SQS delivery, as far as judging needs it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message {
     pub message_id: String,
     pub body: String,

@@ -4,7 +4,7 @@
 //! top-level member, whose neighbours are still read). Depth and stored size are bounded while reading, so no tree is
 //! ever larger than what could be stored.
 
-use serde_json::{Map, Number, Value};
+use serde_json::{Map, Value};
 
 use crate::{
     failure::push_token,
@@ -236,7 +236,9 @@ impl Reader<'_> {
     /// Reads a string; a lone surrogate becomes U+FFFD and is noted.
     fn string(&mut self) -> Result<String, SyntaxError> {
         let mut text = String::new();
-        let whole = self.string_parts(|part| text.push_str(part))?;
+        // Most strings are one part, which a fresh allocation fits exactly.
+        let whole =
+            self.string_parts(|part| if text.is_empty() { text = part.to_owned() } else { text.push_str(part) })?;
         if !whole {
             self.note(DefectKind::LoneSurrogate);
         }
@@ -249,23 +251,22 @@ impl Reader<'_> {
             return Err(self.error("a string"));
         }
         let mut whole = true;
-        let mut start = self.at;
         loop {
+            let rest = &self.text[self.at..];
+            let plain = rest.bytes().position(|byte| matches!(byte, b'"' | b'\\' | ..0x20)).unwrap_or(rest.len());
+            part(&rest[..plain]);
+            self.at += plain;
             match self.peek() {
                 Some(b'"') => {
-                    part(&self.text[start..self.at]);
                     self.at += 1;
                     return Ok(whole);
                 }
                 Some(b'\\') => {
-                    part(&self.text[start..self.at]);
                     self.at += 1;
                     let character = self.escape()?;
                     whole &= character.is_some();
                     part(character.unwrap_or(char::REPLACEMENT_CHARACTER).encode_utf8(&mut [0; 4]));
-                    start = self.at;
                 }
-                Some(0x20..) => self.at += 1,
                 Some(_) => return Err(self.error("no control character inside a string")),
                 None => return Err(self.error("the end of a string")),
             }
@@ -323,7 +324,11 @@ impl Reader<'_> {
         let text = self.number_text()?;
         match number::canonical(text) {
             Ok(canonical) => {
-                let number: Number = canonical.parse().expect("a canonical number is a JSON number");
+                // Small whole numbers need not be parsed as JSON once more.
+                let number = match canonical.parse::<u64>() {
+                    Ok(whole) => whole.into(),
+                    Err(_) => canonical.parse().expect("a canonical number is a JSON number"),
+                };
                 return Ok(Value::Number(number));
             }
             Err(number::Unstorable::TooManyDigits) => self.note(DefectKind::TooManyDigits),

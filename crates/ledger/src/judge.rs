@@ -1,5 +1,7 @@
 //! The verdict on one message: whatever its body is, it becomes an entry (G4). Pure and total.
 
+use std::borrow::Cow;
+
 use serde_json::{Map, Value};
 
 use crate::{
@@ -106,5 +108,5 @@ fn sent_at(message: &Message, now_ms: u64) -> Timestamp {
 
 fn canonical_digits(text: &str) -> Option<String> {
     let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    if is_number { number::canonical(text).ok() } else { None }
+    if is_number { number::canonical(text).ok().map(Cow::into_owned) } else { None }
 }

@@ -2,6 +2,8 @@
 //! their values are equal. Every number of a body is brought to one canonical text, every digit kept, so that equal
 //! values have equal texts and what is judged, hashed and stored is the same.
 
+use std::borrow::Cow;
+
 /// Significant digits DynamoDB keeps ("Supported data types and naming rules", Number).
 const DIGITS_MAX: usize = 38;
 /// Power of ten of the most significant digit.
@@ -24,10 +26,13 @@ struct Decimal {
 /// Brings the text of a JSON number to its canonical form.
 ///
 /// `text` must match JSON's number grammar or DynamoDB's, which adds nothing but a leading `+`.
-pub fn canonical(text: &str) -> Result<String, Unstorable> {
+pub fn canonical(text: &str) -> Result<Cow<'_, str>, Unstorable> {
+    if is_canonical_whole(text) {
+        return Ok(Cow::Borrowed(text));
+    }
     let decimal = parse(text);
     if decimal.digits.is_empty() {
-        return Ok("0".to_owned());
+        return Ok(Cow::Borrowed("0"));
     }
     if decimal.digits.len() > DIGITS_MAX {
         return Err(Unstorable::TooManyDigits);
@@ -35,11 +40,22 @@ pub fn canonical(text: &str) -> Result<String, Unstorable> {
     if !(MAGNITUDE_MIN..=MAGNITUDE_MAX).contains(&decimal.magnitude()) {
         return Err(Unstorable::OutOfRange);
     }
-    Ok(decimal.to_text())
+    Ok(Cow::Owned(decimal.to_text()))
+}
+
+/// Whether the number is whole and written as usual, as most are: its canonical form is that very text.
+fn is_canonical_whole(text: &str) -> bool {
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    let is_whole = (1..=DIGITS_MAX).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit());
+    is_whole && (!digits.starts_with('0') || text == "0")
 }
 
 /// Bytes DynamoDB counts for a number in canonical form: about one per two digits, one more, and one for a minus sign.
 pub fn stored_bytes(canonical: &str) -> usize {
+    if is_canonical_whole(canonical) {
+        let significant = canonical.trim_end_matches('0').trim_start_matches('-').len();
+        return significant.div_ceil(2) + 1 + usize::from(canonical.starts_with('-'));
+    }
     let decimal = parse(canonical);
     let before_point = (decimal.magnitude() + 1).clamp(0, decimal.digits.len() as i64) as usize;
     let after_point = decimal.digits.len() - before_point;
@@ -122,7 +138,8 @@ mod tests {
             (&["1", "1.0", "1e0", "10e-1", "0.1E1", "1.000"][..], "1"),
             (&["0", "-0", "0.0", "0e999999999999999999999", "-0.000e-5"], "0"),
             (&["1.50", "15e-1", "0.150e1"], "1.5"),
-            (&["-120", "-1.2e2"], "-120"),
+            (&["12345678901234567890.10"], "12345678901234567890.1"),
+            (&["-120", "-1.2e2", "-120.0"], "-120"),
             (&["0.001", "1e-3"], "0.001"),
             (&["1e100", "10e99"], "1E+100"),
             (&["1.25e-100"], "1.25E-100"),
@@ -150,13 +167,24 @@ mod tests {
     fn canonical_form_is_a_fixed_point() {
         for text in ["0.5", "1E+100", "-1.25E-100", "123456", "0.00000000000000000000000000000000000001"] {
             let once = canonical(text).unwrap();
-            assert_eq!(canonical(&once).as_ref(), Ok(&once));
+            assert_eq!(canonical(&once).as_ref(), Ok(&once), "{text}");
         }
     }
 
     #[test]
     fn sizes_are_those_dynamodb_bills() {
-        for (text, bytes) in [("0", 1), ("42", 2), ("-42", 3), ("123.45", 4), ("1E+125", 2), ("0.5", 2), ("1.5", 3)] {
+        for (text, bytes) in [
+            ("0", 1),
+            ("42", 2),
+            ("-42", 3),
+            ("120", 2),
+            ("1000", 2),
+            ("-100", 3),
+            ("123.45", 4),
+            ("1E+125", 2),
+            ("0.5", 2),
+            ("1.5", 3),
+        ] {
             assert_eq!(stored_bytes(text), bytes, "{text}");
         }
     }

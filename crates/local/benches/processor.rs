@@ -1,18 +1,21 @@
-//! The figures of the processor: its real release binary under a Lambda Runtime API, against a DynamoDB that says yes to
-//! everything. Exact figures are asserted, timings only printed. `make bench`.
+//! The figures of the processor beside their budgets: its real release binary under a Lambda Runtime API, against a
+//! DynamoDB that says yes to everything. What depends on the program alone is asserted, what depends on the machine only
+//! printed. `make bench`.
 
 use std::{
-    fs,
+    fmt, fs,
+    io::Write,
     path::Path,
     process::{Child, Command, Stdio},
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use axum::{Router, body::Bytes, extract::State, http::HeaderMap};
+use flate2::{Compression, write::DeflateEncoder};
 use local::{Invocation, runtime_api::RuntimeApi};
 use serde_json::json;
 use testkit::bodies::log_line;
@@ -20,6 +23,10 @@ use testkit::bodies::log_line;
 const ARN: &str = "arn:aws:lambda:us-east-1:000000000000:function:event-processor";
 const INVOCATIONS: usize = 2_000;
 const ENVELOPE_BYTES: usize = 1_057;
+/// Fresh processes for each batch size: of what the machine disturbs, the least is the figure.
+const RUNS: usize = 3;
+/// A process that used no CPU for so long waits for work.
+const QUIET: Duration = Duration::from_millis(50);
 
 #[derive(Default)]
 struct Seen {
@@ -40,25 +47,99 @@ async fn main() {
     let router = Router::new().fallback(say_yes).with_state(seen.clone());
     tokio::spawn(async move { axum::serve(listener, router).await });
 
-    println!("processor, {} KiB binary, {ENVELOPE_BYTES}-byte envelopes", file_bytes(&program) / 1024);
-    println!(
-        "{:>6} {:>11} {:>13} {:>11} {:>10} {:>9} {:>9}",
-        "batch", "calls/event", "sent B/event", "CPU µs/event", "log B/event", "events/s", "peak MB"
-    );
+    let zip = Figure { name: "zip, MB", value: deflated_bytes(&program) as f64 / 1e6, budget: Some(4.0) };
+    println!("processor, {} KiB binary, {ENVELOPE_BYTES}-byte envelopes\n{zip}", file_bytes(&program) / 1024);
+    assert!(zip.is_met(), "the zip is too large");
     for batch in [10, 1] {
-        measure(&program, &endpoint, &seen, batch).await;
+        let mut least: Option<Run> = None;
+        for _ in 0..RUNS {
+            let run = measure(&program, &endpoint, &seen, batch).await;
+            least = Some(least.map_or(run, |least| least.min(run)));
+        }
+        print(batch, least.expect("RUNS is not zero"));
     }
 }
 
+/// What one process used.
+#[derive(Clone, Copy)]
+struct Run {
+    calls: f64,
+    sent_bytes: f64,
+    log_bytes: f64,
+    cpu_us: f64,
+    events_per_second: f64,
+    peak_mb: f64,
+    first_poll_ms: f64,
+    first_answer_ms: f64,
+}
+
+impl Run {
+    /// The less disturbed of two, figure by figure.
+    fn min(self, other: Run) -> Run {
+        Run {
+            cpu_us: self.cpu_us.min(other.cpu_us),
+            events_per_second: self.events_per_second.max(other.events_per_second),
+            peak_mb: self.peak_mb.max(other.peak_mb),
+            first_poll_ms: self.first_poll_ms.min(other.first_poll_ms),
+            first_answer_ms: self.first_answer_ms.min(other.first_answer_ms),
+            ..self
+        }
+    }
+}
+
+/// A line of the output.
+struct Figure {
+    name: &'static str,
+    value: f64,
+    budget: Option<f64>,
+}
+
+impl Figure {
+    fn is_met(&self) -> bool {
+        self.budget.is_none_or(|budget| self.value <= budget)
+    }
+}
+
+impl fmt::Display for Figure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, value, budget } = self;
+        write!(f, "  {name:<40} {value:>9.2}")?;
+        match budget {
+            Some(budget) if self.is_met() => write!(f, "   budget {budget}"),
+            Some(budget) => write!(f, "   budget {budget}, missed by {:.2}", value - budget),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Budgets are for batches of ten, where there is one; calls have one for each size.
+fn print(batch: usize, run: Run) {
+    let of_ten = |budget: f64| (batch == 10).then_some(budget);
+    let figure = |name, value, budget| println!("{}", Figure { name, value, budget });
+    println!("batches of {batch}");
+    figure("DynamoDB calls per event", run.calls, Some(2.0 / batch as f64));
+    figure("log bytes per event", run.log_bytes, of_ten(200.0));
+    figure("CPU per event, µs", run.cpu_us, of_ten(40.0));
+    figure("peak memory, MB", run.peak_mb, Some(12.0));
+    figure("CPU from exec to first poll, ms", run.first_poll_ms, Some(4.0));
+    figure("CPU from exec to first answer, ms", run.first_answer_ms, None);
+    figure("bytes sent to DynamoDB per event", run.sent_bytes, None);
+    figure("events per second, one process", run.events_per_second, None);
+}
+
 /// Runs one fresh process through many batches of one size.
-async fn measure(program: &Path, endpoint: &str, seen: &Seen, batch: usize) {
+async fn measure(program: &Path, endpoint: &str, seen: &Seen, batch: usize) -> Run {
     let api = RuntimeApi::start(ARN).await.expect("a free port");
     let log = tempfile::NamedTempFile::new().expect("a temporary file");
     let mut child = start(program, endpoint, api.address(), log.reopen().expect("the file just made"));
 
-    // An empty batch: the process has started, warmed up and polled.
+    while seen.calls.load(Ordering::Relaxed) == 0 {
+        tokio::time::sleep(QUIET).await;
+    }
+    let first_poll_us = quiet_cpu_us(child.id()).await;
+    // Nothing to process: what is left of starting is done.
     invoke(&api, json!({ "Records": [] }).to_string()).await;
-    let started_us = cpu_us(child.id());
+    let started_us = quiet_cpu_us(child.id()).await;
     let (calls, bytes) = (seen.calls.swap(0, Ordering::Relaxed), seen.bytes.swap(0, Ordering::Relaxed));
     assert_eq!(calls, 1, "the warm-up, {bytes} bytes");
     let log_before = file_bytes(log.path());
@@ -71,23 +152,24 @@ async fn measure(program: &Path, endpoint: &str, seen: &Seen, batch: usize) {
     let seconds = begun.elapsed().as_secs_f64();
 
     let events = INVOCATIONS * batch;
+    let per_event = |total: usize| total as f64 / events as f64;
     let calls = seen.calls.swap(0, Ordering::Relaxed);
-    let sent = seen.bytes.swap(0, Ordering::Relaxed);
     let log_bytes = (file_bytes(log.path()) - log_before) as usize;
-    println!(
-        "{batch:>6} {:>11.2} {:>13} {:>11.1} {:>11} {:>9.0} {:>9.1}",
-        calls as f64 / events as f64,
-        sent / events,
-        (cpu_us(child.id()) - started_us) as f64 / events as f64,
-        log_bytes / events,
-        events as f64 / seconds,
-        peak_kb(child.id()) as f64 / 1024.0,
-    );
-    println!("       {:.1} ms of CPU from exec to the first answer", started_us as f64 / 1000.0);
+    let run = Run {
+        calls: per_event(calls),
+        sent_bytes: per_event(seen.bytes.swap(0, Ordering::Relaxed)),
+        log_bytes: per_event(log_bytes),
+        cpu_us: per_event((cpu_us(child.id()) - started_us) as usize),
+        events_per_second: events as f64 / seconds,
+        peak_mb: peak_kb(child.id()) as f64 / 1024.0,
+        first_poll_ms: first_poll_us as f64 / 1_000.0,
+        first_answer_ms: started_us as f64 / 1_000.0,
+    };
     assert_eq!(calls, 2 * INVOCATIONS, "two calls for an undisturbed batch");
     assert!(batch < 10 || log_bytes <= 200 * events, "at most 200 bytes of log per READY event");
     child.kill().expect("our own process");
     child.wait().expect("our own process");
+    run
 }
 
 async fn say_yes(State(seen): State<Arc<Seen>>, headers: HeaderMap, body: Bytes) -> String {
@@ -158,6 +240,26 @@ fn sqs_event(invocation: usize, batch: usize) -> String {
 
 fn file_bytes(path: &Path) -> u64 {
     fs::metadata(path).map_or(0, |metadata| metadata.len())
+}
+
+/// What the binary takes in a zip, whose frame is a hundred bytes more.
+fn deflated_bytes(path: &Path) -> usize {
+    let mut encoder = DeflateEncoder::new(Vec::new(), Compression::best());
+    encoder.write_all(&fs::read(path).expect("a readable binary")).expect("writing to memory");
+    encoder.finish().expect("writing to memory").len()
+}
+
+/// Time on a CPU until the process waits for work.
+async fn quiet_cpu_us(pid: u32) -> u64 {
+    let mut before = cpu_us(pid);
+    loop {
+        tokio::time::sleep(QUIET).await;
+        let now = cpu_us(pid);
+        if now == before {
+            return now;
+        }
+        before = now;
+    }
 }
 
 /// Time on a CPU of all threads of a process.

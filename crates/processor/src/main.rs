@@ -7,7 +7,7 @@ use processor::{Config, Processor};
 async fn main() -> Result<(), Error> {
     ledger_aws::init_logs();
     let config = Config::from_env()?;
-    let processor = Processor::new(&ledger_aws::sdk_config().await, config, ledger_aws::emf_to_stdout());
+    let processor = Processor::new(&ledger_aws::function_config().await, config, ledger_aws::emf_to_stdout());
     processor.warm_up().await;
     run(service_fn(|event| processor.handle(event))).await
 }

@@ -227,7 +227,9 @@ impl<'m> Batch<'m> {
                 owners.push((index, key));
             }
         }
-        let claims: Vec<Claim> = owners.iter().map(|(index, key)| self.claim_of(*index, key)).collect();
+        let created_at = Timestamp::from_epoch_ms(self.now_ms).expect("the clock is before the year 10000");
+        let claims: Vec<Claim> =
+            owners.iter().map(|(index, key)| self.claim_of(*index, key, created_at.clone())).collect();
         let written = world.insert_all(Table::Claims, claims.len(), |at| claims[at].to_item()).await;
 
         let mut claimed = BTreeMap::new();
@@ -256,11 +258,11 @@ impl<'m> Batch<'m> {
         claimed
     }
 
-    fn claim_of(&self, index: usize, key: &ClaimKey) -> Claim {
+    fn claim_of(&self, index: usize, key: &ClaimKey, created_at: Timestamp) -> Claim {
         let case = &self.cases[index];
         Claim {
             key: key.clone(),
-            created_at: Timestamp::from_epoch_ms(self.now_ms).expect("the clock is before the year 10000"),
+            created_at,
             event_type: case.event_type.clone(),
             ttl: expiry(self.now_ms / 1000, self.settings.claim_ttl_days),
             sk: case.key.sk.clone(),

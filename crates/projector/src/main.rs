@@ -7,7 +7,7 @@ use projector::{Config, Projector};
 async fn main() -> Result<(), Error> {
     ledger_aws::init_logs();
     let config = Config::from_env()?;
-    let projector = Projector::new(&ledger_aws::sdk_config().await, config, ledger_aws::emf_to_stdout());
+    let projector = Projector::new(&ledger_aws::function_config().await, config, ledger_aws::emf_to_stdout());
     projector.warm_up().await;
     run(service_fn(|event| projector.handle(event))).await
 }

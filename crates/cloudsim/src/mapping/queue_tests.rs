@@ -39,8 +39,7 @@ fn mapping() -> QueueMapping {
 }
 
 fn bodies(invocation: &QueueInvocation) -> Vec<&str> {
-    let records = invocation.event()["Records"].as_array().unwrap();
-    records.iter().map(|record| record["body"].as_str().unwrap()).collect()
+    invocation.messages.iter().map(|message| message.body.as_str()).collect()
 }
 
 /// Runs one batch of three messages to its end and returns what became of them.

@@ -15,7 +15,7 @@ use super::{
 /// One seed in so many is run twice, to see that it goes the same way.
 const REPEATED: u64 = 64;
 /// One in so many is run again without one of its tenants.
-const WITHOUT_TENANT: u64 = 16;
+const WITHOUT_TENANT: u64 = 32;
 
 /// A clause that does not hold.
 #[derive(Clone, Debug)]

@@ -78,7 +78,7 @@ impl Rates {
         let mut rates = [0; Fault::ALL.len()];
         for rate in &mut rates {
             if random.bool() {
-                *rate = *pick(random, &[5, 20, 60, 200]);
+                *rate = *pick(random, &[5, 20, 60, 150]);
             }
         }
         Self(rates)

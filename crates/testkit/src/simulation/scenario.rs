@@ -125,8 +125,9 @@ impl Scenario {
             false => *pick(random, &[(7, 0), (0, 0), (1, 3)]),
         };
         let tenants = &TENANTS[..random.usize(2..=TENANTS.len())];
-        let count =
-            if random.u8(..4) == 0 { random.usize(SENDS_MIN..=SENDS_MAX) } else { random.usize(SENDS_MIN..=12) };
+        // Most are small: more of them find more than longer ones do.
+        let count_max = if random.u8(..6) == 0 { SENDS_MAX } else { 9 };
+        let count = random.usize(SENDS_MIN..=count_max);
         let mut acts = Vec::new();
         let mut now_ms = start_ms;
         let mut sends: Vec<Send> = Vec::with_capacity(count);

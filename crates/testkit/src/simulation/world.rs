@@ -162,6 +162,8 @@ struct Invocation {
     is_faulty: bool,
     is_stalled: bool,
     excuses: Excuses,
+    /// Identities whose statements are refused as long as it runs, as where a partition is too busy.
+    refused: BTreeSet<String>,
 }
 
 pub struct World<'t> {
@@ -529,6 +531,7 @@ impl<'t> World<'t> {
             is_faulty: false,
             is_stalled: false,
             excuses: Excuses::default(),
+            refused: BTreeSet::new(),
         };
         self.invocations.insert(id, invocation);
         self.schedule(deadline_ms, Event::Timeout(id));
@@ -596,12 +599,18 @@ impl<'t> World<'t> {
 
     fn begin(&mut self, id: u64, call: Call, budget_ms: u64) {
         self.totals.calls += 1;
-        let fault = self.fault_of_call(id, &call);
+        let refused = self.invocations[&id].refused_parts(&call);
+        let fault = if refused.is_empty() { self.fault_of_call(id, &call) } else { Some(Fault::SomeRefused) };
         let code =
             *pick(&mut self.random, &["ThrottlingError", "InternalServerError", "AccessDenied", "BrandNewError"]);
         self.note("call", id, || format!("{} {}", call.name(), fault.map(Fault::name).unwrap_or_default()));
         let latency_ms = self.random.u64(2..30).min(budget_ms);
-        let chosen = fault.map(|_| self.choose(&call)).unwrap_or_default();
+        let chosen = match fault {
+            None => BTreeSet::new(),
+            Some(_) if !refused.is_empty() => refused,
+            Some(_) => self.choose(&call),
+        };
+        let is_lasting = self.random.bool();
         let invocation = self.invocations.get_mut(&id).expect("it runs");
         invocation.calls += 1;
         let calls_max = match invocation.of {
@@ -614,7 +623,12 @@ impl<'t> World<'t> {
             invocation.is_faulty = true;
             invocation.is_stalled |= fault == Fault::Stalls;
             match fault {
-                Fault::SomeRefused | Fault::SomeAnswersLost => invocation.excuses.add(&call, &chosen),
+                Fault::SomeRefused | Fault::SomeAnswersLost => {
+                    invocation.excuses.add(&call, &chosen);
+                    if is_lasting {
+                        invocation.refused.clone_from(&invocation.excuses.identities);
+                    }
+                }
                 // The statements are then sent one by one, which changes nothing.
                 Fault::RefusedAsContent => {}
                 _ => invocation.excuses.is_any = true,
@@ -1049,6 +1063,18 @@ impl<'t> World<'t> {
             view.entry(text(attribute::TENANT_ID)).or_default().insert(line);
         }
         view
+    }
+}
+
+impl Invocation {
+    /// The parts of a call that are refused whatever else happens.
+    fn refused_parts(&self, call: &Call) -> BTreeSet<usize> {
+        match call {
+            Call::Insert(table, items) | Call::Read(table, items) => {
+                (0..items.len()).filter(|&at| self.refused.contains(&identity_of(*table, &items[at]))).collect()
+            }
+            _ => BTreeSet::new(),
+        }
     }
 }
 

@@ -207,8 +207,8 @@ pub const BUGS: &[Bug] = &[
         clause: "G8",
         name: "keep numbers as floating point",
         file: "crates/ledger/src/number.rs",
-        find: "    Ok(decimal.to_text())",
-        replace: "    let text = decimal.to_text();\n    Ok(text.parse::<f64>().map(|number| number.to_string()).unwrap_or(text))",
+        find: "    Ok(Cow::Owned(decimal.to_text()))",
+        replace: "    let text = decimal.to_text();\n    Ok(Cow::Owned(text.parse::<f64>().map(|number| number.to_string()).unwrap_or(text)))",
         caught_by: &[Simulation, by(("ledger", "lib"), "number::tests::equal_values_have_one_text")],
     },
     Bug {

@@ -1,0 +1,35 @@
+//! The SDK's default HTTPS client, but for the roots it trusts.
+
+use aws_sdk_dynamodb::config::SharedHttpClient;
+use aws_smithy_http_client::{
+    Builder, ConnectorBuilder,
+    proxy::ProxyConfig,
+    tls::{Provider, TlsContext, TrustStore, rustls_provider::CryptoMode},
+};
+
+/// The five roots that Amazon's services chain to, as <https://www.amazontrust.com/repository/> recommends them for
+/// trust stores of one's own. The first expires in 2037.
+const AMAZON_ROOTS: &[u8] = include_bytes!("amazon-roots.pem");
+
+/// Named by whoever has endpoints with other roots: a proxy that reads along, or a partition with its own authority.
+const OWN_ROOTS: [&str; 2] = ["SSL_CERT_FILE", "SSL_CERT_DIR"];
+
+/// Whether the environment names the roots to trust.
+pub fn has_own_roots() -> bool {
+    OWN_ROOTS.iter().any(|name| std::env::var_os(name).is_some())
+}
+
+/// A client that trusts Amazon's roots and no others.
+pub fn amazon_client() -> SharedHttpClient {
+    let roots = TrustStore::empty().with_pem_certificate(AMAZON_ROOTS);
+    let context = TlsContext::builder().with_trust_store(roots).build().expect("nothing in it can be at fault");
+    Builder::new().build_with_connector_fn(move |settings, components| {
+        let mut connector = ConnectorBuilder::default()
+            .tls_provider(Provider::Rustls(CryptoMode::AwsLc))
+            .tls_context(context.clone())
+            .proxy_config(ProxyConfig::from_env());
+        connector.set_connector_settings(settings.cloned());
+        connector.set_sleep_impl(components.and_then(|components| components.sleep_impl()));
+        connector.build()
+    })
+}
