@@ -3,7 +3,7 @@
 use testkit::simulation::{Cuts, Fault, Scenario, attempt, check};
 
 /// Seeds that once found a bug, and what it was.
-const REGRESSIONS: &[(u64, &str)] = &[];
+const REGRESSIONS: &[(u64, &str)] = &[(5, "an equal event with another created_at was recorded twice in one batch")];
 
 const SCHEDULES: u64 = 2_000;
 

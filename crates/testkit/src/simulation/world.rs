@@ -1009,15 +1009,21 @@ impl<'t> World<'t> {
         (!items.is_empty()).then(|| pick(&mut self.random, &items).clone())
     }
 
-    /// Delivers records that are done once more, out of order perhaps.
+    /// Delivers records of a shard once more, out of order, as a poller does that was believed dead: from one that is
+    /// done, or follows what is, to any later one.
     fn repeat_batch(&mut self) {
-        let counted: Vec<usize> = (0..self.stream.log.len()).filter(|&at| self.stream.log[at].is_counted).collect();
+        let log = &self.stream.log;
+        let counted: Vec<usize> = (0..log.len()).filter(|&at| log[at].is_counted).collect();
         if counted.is_empty() {
             return;
         }
-        let shard = self.stream.log[*pick(&mut self.random, &counted)].shard;
-        let of_shard = counted.into_iter().filter(|&at| self.stream.log[at].shard == shard);
-        let mut records: Vec<String> = of_shard.map(|at| self.stream.log[at].sequence_number.clone()).collect();
+        let shard = log[*pick(&mut self.random, &counted)].shard;
+        let of_shard: Vec<usize> = (0..log.len()).filter(|&at| log[at].shard == shard).collect();
+        let is_done = |&&at: &&usize| log[at].is_counted || log[at].is_discarded;
+        let done = of_shard.iter().take_while(is_done).count();
+        let start = self.random.usize(..=done.min(of_shard.len() - 1));
+        let end = self.random.usize(start + 1..=of_shard.len());
+        let mut records: Vec<String> = of_shard[start..end].iter().map(|&at| log[at].sequence_number.clone()).collect();
         self.random.shuffle(&mut records);
         self.start_projector(None, records);
     }
@@ -1047,7 +1053,8 @@ impl<'t> World<'t> {
             }
         }
         assert_eq!(self.projections.projection(), fold, "G9: the counts are the fold of the ledger");
-        assert!(self.metric_tenants.len() <= self.scenario.metric_places_max + 1, "{:?}", self.metric_tenants);
+        let tenants = self.metric_tenants.len();
+        assert!(tenants <= self.scenario.metric_places_max + 1, "G12: {tenants} tenants have a metric dimension");
     }
 
     /// What the ledger says of each tenant, without what depends on the others: times of arrival and SQS's numbers.

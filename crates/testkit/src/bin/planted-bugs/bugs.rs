@@ -174,7 +174,7 @@ pub const BUGS: &[Bug] = &[
         file: PROCESS,
         find: "            pending.retain(|&at| matches!(written[at], Written::Failed { .. }));",
         replace: "            if pending.iter().all(|&at| !matches!(written[at], Written::Failed { .. })) {\n                pending.clear();\n            }",
-        caught_by: &[Simulation, by(CONTRACT, "a_throttled_statement_alone_is_sent_again")],
+        caught_by: &[by(CONTRACT, "a_throttled_statement_alone_is_sent_again")],
     },
     Bug {
         clause: "G6",
@@ -435,7 +435,15 @@ pub const BUGS: &[Bug] = &[
         file: PROCESS,
         find: "        (left >= CALL_BUDGET_MIN_MS).then_some(left)",
         replace: "        (left < u64::MAX).then_some(left + CALL_BUDGET_MIN_MS)",
-        caught_by: &[Simulation, by(CONTRACT, "nothing_is_called_without_time_to_answer")],
+        caught_by: &[by(CONTRACT, "nothing_is_called_without_time_to_answer")],
+    },
+    Bug {
+        clause: "G12",
+        name: "wait for a call as long as it likes",
+        file: PROCESS,
+        find: "        let left = self.answer_by_ms.saturating_sub(self.clock.now_ms());",
+        replace: "        let left = self.answer_by_ms;",
+        caught_by: &[Simulation],
     },
     Bug {
         clause: "G12",
