@@ -134,6 +134,22 @@ fn the_status_index_is_the_same_everywhere() {
 }
 
 #[test]
+fn the_simulation_has_the_limits_of_the_local_cloud() {
+    let (deployment, world) = (deployment(), source("crates/testkit/src/simulation/world.rs"));
+    for name in [
+        "VISIBILITY_TIMEOUT_SECONDS",
+        "RECEIVES_MAX",
+        "QUEUE_BATCH_SIZE",
+        "TUMBLING_WINDOW_SECONDS",
+        "RECORD_AGE_SECONDS_MAX",
+        "PROCESSOR_TIMEOUT_SECONDS",
+        "PROJECTOR_TIMEOUT_SECONDS",
+    ] {
+        assert_eq!(constant_of(&world, name), constant_of(&deployment, name), "{name}");
+    }
+}
+
+#[test]
 fn limits_are_those_of_the_local_cloud() {
     let deployment = deployment();
     let local = |name: &str| constant_of(&deployment, name);

@@ -1,6 +1,9 @@
 //! One run of one seed: a single thread, a virtual clock, and an agenda of what happens next. The code under test runs
 //! from one call of a port to the next, whenever the agenda says so; what is between belongs to everybody else.
 
+mod acts;
+mod calls;
+
 use std::{
     cell::RefCell,
     collections::{BTreeMap, BTreeSet},
@@ -52,12 +55,12 @@ const DEAD_LETTER_QUEUE: &str = "events-dlq.fifo";
 
 // As it is deployed.
 const VISIBILITY_TIMEOUT_SECONDS: u64 = 90;
-pub const RECEIVES_MAX: usize = 5;
-const BATCH_SIZE: u32 = 10;
+const RECEIVES_MAX: usize = 5;
+const QUEUE_BATCH_SIZE: u32 = 10;
 const TUMBLING_WINDOW_SECONDS: u32 = 900;
 const RECORD_AGE_SECONDS_MAX: u32 = 22 * 3_600;
-const PROCESSOR_TIMEOUT_MS: u64 = 15_000;
-const PROJECTOR_TIMEOUT_MS: u64 = 60_000;
+const PROCESSOR_TIMEOUT_SECONDS: u64 = 15;
+const PROJECTOR_TIMEOUT_SECONDS: u64 = 60;
 
 const PROCESSORS_MAX: u32 = 4;
 /// Small, so that a shard takes several batches.
@@ -241,7 +244,7 @@ impl<'t> World<'t> {
         sqs.create_queue(start_ms, QUEUE, &attributes(&[&fifo[..], &events[..]].concat())).expect("a queue");
         let queue_mapping = QueueMapping::new(QueueMappingConfig {
             queue_name: QUEUE.to_owned(),
-            batch_size: BATCH_SIZE,
+            batch_size: QUEUE_BATCH_SIZE,
             concurrency_max: PROCESSORS_MAX,
             report_batch_item_failures: true,
         });
@@ -372,18 +375,32 @@ impl<'t> World<'t> {
         }
     }
 
+    // The stream.
+
+    fn change(&mut self, event_name: &'static str, item: Item, meaning: Meaning) {
+        let at_ms = self.stream.appears_ms(&mut self.random, self.now_ms, &item);
+        let change = Change { event_name, item, written_ms: self.now_ms, meaning };
+        self.schedule(at_ms, Event::Appear(Box::new(change)));
+    }
+
+    fn appear(&mut self, change: Change) {
+        self.is_stream_stirred = true;
+        let (shard, record) = self.stream.append(&mut self.random, change);
+        self.note("appear", shard as u64, || format!("{} {}", record.sequence_number, record.event_name));
+        self.stream_mapping.offer(&Stream::shard_id(shard), vec![record]).expect("the shard is open");
+    }
+
     // Mappings.
 
     fn poll_mappings(&mut self) {
-        let (queue, stream) = (std::mem::take(&mut self.is_queue_stirred), std::mem::take(&mut self.is_stream_stirred));
-        if queue {
+        if !self.is_queue_stirred && !self.is_stream_stirred {
+            return;
+        }
+        while std::mem::take(&mut self.is_queue_stirred) {
             self.poll_queue();
         }
-        if stream {
+        while std::mem::take(&mut self.is_stream_stirred) {
             self.poll_stream();
-        }
-        if !queue && !stream {
-            return;
         }
         let next = self.queue_mapping.next_event_ms(&self.sqs).into_iter().chain(self.stream_mapping.next_event_ms());
         if let Some(next_ms) = next.min().map(|next_ms| next_ms.max(self.now_ms + 1))
@@ -395,29 +412,19 @@ impl<'t> World<'t> {
     }
 
     fn poll_queue(&mut self) {
-        loop {
-            let invocations = self.queue_mapping.poll(self.now_ms, &mut self.sqs).expect("there is a queue");
-            if invocations.is_empty() {
-                return;
-            }
-            for invocation in invocations {
-                self.invoke_processor(invocation);
-            }
+        let invocations = self.queue_mapping.poll(self.now_ms, &mut self.sqs).expect("there is a queue");
+        for invocation in invocations {
+            self.invoke_processor(invocation);
         }
     }
 
     fn poll_stream(&mut self) {
-        loop {
-            let poll = self.stream_mapping.poll(self.now_ms);
-            if poll.invocations.is_empty() && poll.discarded.is_empty() {
-                return;
-            }
-            for discarded in poll.discarded {
-                self.discard(&discarded.sequence_numbers);
-            }
-            for invocation in poll.invocations {
-                self.invoke_projector(invocation);
-            }
+        let poll = self.stream_mapping.poll(self.now_ms);
+        for discarded in poll.discarded {
+            self.discard(&discarded.sequence_numbers);
+        }
+        for invocation in poll.invocations {
+            self.invoke_projector(invocation);
         }
     }
 
@@ -457,7 +464,7 @@ impl<'t> World<'t> {
             is_ready_indexed: self.is_ready_indexed,
         };
         let line = Line::new(self.random.u64(..));
-        let deadline_ms = self.now_ms + PROCESSOR_TIMEOUT_MS;
+        let deadline_ms = self.now_ms + PROCESSOR_TIMEOUT_SECONDS * 1_000;
         let is_cold = std::mem::take(&mut self.is_cold) || fault == Some(Fault::ColdStart);
         let code = {
             let line = line.clone();
@@ -494,7 +501,7 @@ impl<'t> World<'t> {
             alert_window_ms: self.scenario.alert_window_ms,
         };
         let line = Line::new(self.random.u64(..));
-        let deadline_ms = self.now_ms + PROJECTOR_TIMEOUT_MS;
+        let deadline_ms = self.now_ms + PROJECTOR_TIMEOUT_SECONDS * 1_000;
         let services = Services {
             projections: line.clone(),
             alerts: line.clone(),
@@ -549,313 +556,6 @@ impl<'t> World<'t> {
                 self.begin(id, call, budget_ms);
             }
             Poll::Ready(ended) => self.end(id, ended),
-        }
-    }
-
-    // Calls.
-
-    fn is_out(&self, function: Function) -> bool {
-        let is_on = |from_ms, until_ms| (from_ms..until_ms).contains(&self.now_ms);
-        self.scenario.outages.iter().any(|outage| outage.of == function && is_on(outage.from_ms, outage.until_ms))
-    }
-
-    fn fault_of_invocation(&mut self) -> Option<Fault> {
-        if self.now_ms >= self.scenario.healed_ms {
-            return None;
-        }
-        let fault = self.scenario.rates.of_invocation(&mut self.random)?;
-        self.totals.faults += 1;
-        Some(fault)
-    }
-
-    /// Draws what happens to a call, within the budget there is.
-    fn fault_of_call(&mut self, id: u64, call: &Call) -> Option<Fault> {
-        let invocation = &self.invocations[&id];
-        let (of, is_faulty) = (invocation.of, invocation.is_faulty);
-        if self.now_ms >= self.scenario.healed_ms || matches!(call, Call::Sleep) {
-            return None;
-        }
-        if self.is_out(of) {
-            return Some(Fault::Refused);
-        }
-        let is_budgeted = of == Function::Processor && self.scenario.regime == Regime::Budgeted;
-        if is_budgeted && !is_faulty && self.faulty_left == 0 {
-            return None;
-        }
-        // A schedule without any fault proves little: the first call has one.
-        let fault = match self.totals.faults {
-            0 => self.scenario.rates.one_of_call(&mut self.random),
-            _ => self.scenario.rates.of_call(&mut self.random),
-        }?;
-        let several = matches!(call, Call::Insert(_, items) if items.len() > 1);
-        if fault == Fault::RefusedAsContent && !several {
-            return None;
-        }
-        if is_budgeted && !is_faulty {
-            self.faulty_left -= 1;
-        }
-        Some(fault)
-    }
-
-    fn begin(&mut self, id: u64, call: Call, budget_ms: u64) {
-        self.totals.calls += 1;
-        let refused = self.invocations[&id].refused_parts(&call);
-        let fault = if refused.is_empty() { self.fault_of_call(id, &call) } else { Some(Fault::SomeRefused) };
-        let code =
-            *pick(&mut self.random, &["ThrottlingError", "InternalServerError", "AccessDenied", "BrandNewError"]);
-        self.note("call", id, || format!("{} {}", call.name(), fault.map(Fault::name).unwrap_or_default()));
-        let latency_ms = self.random.u64(2..30).min(budget_ms);
-        let chosen = match fault {
-            None => BTreeSet::new(),
-            Some(_) if !refused.is_empty() => refused,
-            Some(_) => self.choose(&call),
-        };
-        let is_lasting = self.random.bool();
-        let invocation = self.invocations.get_mut(&id).expect("it runs");
-        invocation.calls += 1;
-        let calls_max = match invocation.of {
-            Function::Processor => PROCESSOR_CALLS_MAX,
-            Function::Projector => PROJECTOR_CALLS_MAX,
-        };
-        assert!(invocation.calls <= calls_max, "G12: calls are bounded");
-        if let Some(fault) = fault {
-            self.totals.faults += 1;
-            invocation.is_faulty = true;
-            invocation.is_stalled |= fault == Fault::Stalls;
-            match fault {
-                Fault::SomeRefused | Fault::SomeAnswersLost => {
-                    invocation.excuses.add(&call, &chosen);
-                    if is_lasting {
-                        invocation.refused.clone_from(&invocation.excuses.identities);
-                    }
-                }
-                // The statements are then sent one by one, which changes nothing.
-                Fault::RefusedAsContent => {}
-                _ => invocation.excuses.is_any = true,
-            }
-        }
-        let context = invocation.batch.clone();
-        let effect = |call: Call, then: Then| Event::Effect { invocation: id, context, call, then };
-        let answered = |answer: Answer| Event::Answered { invocation: id, answer };
-        let timeout = || call.refused(Refusal::transient("Timeout"));
-        let now_ms = self.now_ms;
-        let at_ms = now_ms + latency_ms;
-        let given_up_ms = now_ms + ATTEMPT_MS.min(budget_ms);
-        match fault {
-            None if matches!(call, Call::Sleep) => self.schedule(now_ms + budget_ms, answered(Answer::Done(Ok(())))),
-            None => self.schedule(at_ms, effect(call, Then::Answer)),
-            Some(Fault::CrashBefore) => self.crash(id),
-            Some(Fault::CrashAfter) => self.schedule(at_ms, effect(call, Then::Crash)),
-            Some(Fault::Refused) => self.schedule(at_ms, answered(call.refused(Refusal::transient(code)))),
-            Some(Fault::RefusedAsContent) => self.schedule(at_ms, answered(call.refused(Refusal::Content))),
-            Some(Fault::SomeRefused) => {
-                self.schedule(at_ms, effect(call, Then::Some { chosen, are_done: false, code }));
-            }
-            Some(Fault::SomeAnswersLost) => {
-                self.schedule(at_ms, effect(call, Then::Some { chosen, are_done: true, code }));
-            }
-            Some(Fault::AnswerLost) => {
-                self.schedule(given_up_ms, answered(timeout()));
-                self.schedule(at_ms.min(given_up_ms), effect(call, Then::Silence));
-            }
-            Some(Fault::Delayed) => {
-                self.schedule(given_up_ms, answered(timeout()));
-                let delay_ms = self.random.u64(..DELAY_MS_MAX);
-                self.schedule(now_ms + delay_ms, effect(call, Then::Silence));
-            }
-            Some(Fault::Hangs) => {
-                self.schedule(now_ms + budget_ms, answered(call.refused(Refusal::transient("Deadline"))));
-            }
-            Some(Fault::Slow) => {
-                let slow_ms = self.random.u64(..=budget_ms);
-                self.schedule(now_ms + slow_ms, effect(call, Then::Answer));
-            }
-            Some(Fault::Stalls) => {
-                let ms = self.random.u64(..STALL_MS_MAX);
-                self.schedule(at_ms, effect(call, Then::AnswerAfter { ms }));
-            }
-            Some(Fault::Twin | Fault::Throttled | Fault::ColdStart) => unreachable!("they are not of calls"),
-        }
-    }
-
-    /// Some of the parts of a call, at least one.
-    fn choose(&mut self, call: &Call) -> BTreeSet<usize> {
-        let parts = match call {
-            Call::Insert(_, items) | Call::Read(_, items) => items.len(),
-            Call::ReadProjections(keys) => keys.len(),
-            Call::Transact(updates) => updates.len(),
-            Call::Update(_) | Call::Publish(_) | Call::Put(_) | Call::Send(_) | Call::Sleep => 1,
-        };
-        let mut chosen: BTreeSet<usize> = (0..parts).filter(|_| self.random.u8(..3) == 0).collect();
-        chosen.insert(self.random.usize(..parts));
-        chosen
-    }
-
-    fn take_effect(&mut self, id: u64, context: &Batch, call: Call, then: Then) {
-        self.note("effect", id, || call.name());
-        let answer = match &then {
-            Then::Some { chosen, are_done, code } => self.apply_some(context, call, chosen, *are_done, code),
-            _ => self.apply(context, call),
-        };
-        match then {
-            Then::Answer | Then::Some { .. } => self.answer(id, answer),
-            Then::AnswerAfter { ms } => self.schedule(self.now_ms + ms, Event::Answered { invocation: id, answer }),
-            Then::Silence => {}
-            Then::Crash => self.crash(id),
-        }
-    }
-
-    fn answer(&mut self, id: u64, answer: Answer) {
-        if let Some(invocation) = self.invocations.get_mut(&id) {
-            invocation.line.state().answer = Some(answer);
-            self.step(id);
-        }
-    }
-
-    fn apply_some(
-        &mut self,
-        context: &Batch,
-        call: Call,
-        chosen: &BTreeSet<usize>,
-        are_done: bool,
-        code: &'static str,
-    ) -> Answer {
-        let refusal = || Refusal::transient(code);
-        match call {
-            Call::Insert(table, items) => {
-                let mut answers = vec![Inserted::Refused(refusal()); items.len()];
-                let parts = items.into_iter().enumerate().filter(|(at, _)| are_done || !chosen.contains(at));
-                let (places, items): (Vec<usize>, Vec<Item>) = parts.unzip();
-                if !items.is_empty() {
-                    let done = self.insert(context, table, items);
-                    let told = places.into_iter().zip(done).filter(|(at, _)| !chosen.contains(at));
-                    told.for_each(|(at, answer)| answers[at] = answer);
-                }
-                Answer::Inserted(Ok(answers))
-            }
-            Call::Read(..) | Call::ReadProjections(_) => {
-                let Answer::Found(Ok(mut found)) = self.apply(context, call) else {
-                    unreachable!("a read finds something or nothing")
-                };
-                chosen.iter().for_each(|&at| found[at] = Found::Unprocessed);
-                Answer::Found(Ok(found))
-            }
-            Call::Transact(updates) if !are_done => {
-                let reason = |at| if chosen.contains(&at) { Cancellation::Busy } else { Cancellation::None };
-                Answer::Transacted(Ok(Transacted::Cancelled((0..updates.len()).map(reason).collect())))
-            }
-            call => {
-                let refused = call.refused(refusal());
-                if are_done {
-                    self.apply(context, call);
-                }
-                refused
-            }
-        }
-    }
-
-    /// Does what a call asks for.
-    fn apply(&mut self, context: &Batch, call: Call) -> Answer {
-        match call {
-            Call::Insert(table, items) => Answer::Inserted(Ok(self.insert(context, table, items))),
-            Call::Read(table, keys) => Answer::Found(ready(self.tables.read(table, keys, 0))),
-            Call::ReadProjections(keys) => Answer::Found(Ok(self.projections.read(&keys))),
-            Call::Update(update) => Answer::Updated(Ok(self.projections.update(update))),
-            Call::Transact(updates) => {
-                let before = self.checkpoints(context);
-                let answer = self.projections.transact(updates);
-                if answer == Transacted::Done {
-                    self.count(context, &before);
-                }
-                Answer::Transacted(Ok(answer))
-            }
-            Call::Publish(message) => {
-                assert!(!message.body.contains(MARKER) && !message.subject.contains(MARKER), "G11: {message:?}");
-                self.alerts.published(self.now_ms, &message);
-                Answer::Done(Ok(()))
-            }
-            Call::Put(data) => {
-                for (name, value) in data.iter().flat_map(|datum| &datum.sample.dimensions) {
-                    assert!(!value.contains(MARKER), "G11: the dimension {name} is {value}");
-                    if name == dimension::TENANT_ID {
-                        self.metric_tenants.insert(value.clone());
-                    }
-                }
-                Answer::Done(Ok(()))
-            }
-            Call::Send(body) => {
-                assert!(!body.contains(MARKER), "G11: {body}");
-                let body: Value = serde_json::from_str(&body).expect("a failure is JSON");
-                let numbers = body["records"].as_array().into_iter().flatten();
-                self.reported.extend(numbers.filter_map(|record| Some(record["sequenceNumber"].as_str()?.to_owned())));
-                Answer::Done(Ok(()))
-            }
-            Call::Sleep => Answer::Done(Ok(())),
-        }
-    }
-
-    fn insert(&mut self, context: &Batch, table: Table, items: Vec<Item>) -> Vec<Inserted> {
-        let answers = ready(self.tables.insert(table, items.clone(), 0)).expect("the code sends what DynamoDB takes");
-        for (item, answer) in items.into_iter().zip(&answers) {
-            match (answer, table) {
-                (Inserted::Done, Table::Claims) => self.books.claimed(&item, &context.messages),
-                (Inserted::Done, Table::Entries) => {
-                    self.books.appended(&item, &context.messages);
-                    let summary = EntrySummary::from_item(&item).expect("an entry can be counted");
-                    self.change("INSERT", item, Meaning::Appended(summary));
-                }
-                (Inserted::Exists, _) => {}
-                (Inserted::Refused(refusal), _) => panic!("G4: DynamoDB refuses {item:?}: {refusal:?}"),
-            }
-        }
-        answers
-    }
-
-    fn change(&mut self, event_name: &'static str, item: Item, meaning: Meaning) {
-        let at_ms = self.stream.appears_ms(&mut self.random, self.now_ms, &item);
-        let change = Change { event_name, item, written_ms: self.now_ms, meaning };
-        self.schedule(at_ms, Event::Appear(Box::new(change)));
-    }
-
-    fn appear(&mut self, change: Change) {
-        self.is_stream_stirred = true;
-        let (shard, record) = self.stream.append(&mut self.random, change);
-        self.note("appear", shard as u64, || format!("{} {}", record.sequence_number, record.event_name));
-        self.stream_mapping.offer(&Stream::shard_id(shard), vec![record]).expect("the shard is open");
-    }
-
-    /// The checkpoints of the shards a batch is of, which is one.
-    fn checkpoints(&self, context: &Batch) -> Option<String> {
-        let shard = self.shard_of(context)?;
-        let item = self.projections.get(&ProjectionKey::checkpoint(&Stream::shard_id(shard)))?;
-        text_of(item, attribute::SEQUENCE_NUMBER).map(str::to_owned)
-    }
-
-    fn shard_of(&self, context: &Batch) -> Option<usize> {
-        Some(self.stream.get(context.records.first()?).shard)
-    }
-
-    /// A transaction has moved the checkpoint: what it has passed is counted, once, and told (G9, G10).
-    fn count(&mut self, context: &Batch, before: &Option<String>) {
-        let after = self.checkpoints(context);
-        assert!(after > *before, "G9: the checkpoint goes from {before:?} to {after:?}");
-        for number in &context.records {
-            let padded = Some(format!("{number:0>40}"));
-            if padded <= *before || padded > after {
-                continue;
-            }
-            let logged = self.stream.find(number);
-            assert!(!logged.is_counted, "G9: record {number} is counted twice");
-            logged.is_counted = true;
-            match &logged.meaning {
-                Meaning::Appended(entry) if entry.verdict == Verdict::Invalid => {
-                    assert!(self.alerts.covers(entry), "G10: record {number} is done, and no alert covers {entry:?}");
-                }
-                Meaning::Unreadable => {
-                    assert!(self.reported.contains(number), "G9: record {number} cannot be read, and nobody says so");
-                }
-                Meaning::Appended(_) | Meaning::Revalidated(_) | Meaning::Nothing => {}
-            }
         }
     }
 
@@ -933,101 +633,6 @@ impl<'t> World<'t> {
         }
     }
 
-    // What happens beside the pipeline.
-
-    fn act(&mut self, act: Act) {
-        self.is_stream_stirred = true;
-        self.note("act", 0, || format!("{act:?}"));
-        match act {
-            Act::SplitShard => {
-                let (parent, children) = self.stream.split(&mut self.random);
-                let parent = Stream::shard_id(parent);
-                for child in children {
-                    self.stream_mapping.add_shard(&Stream::shard_id(child), Some(&parent));
-                }
-                self.stream_mapping.close_shard(&parent).expect("a known shard");
-            }
-            Act::Sweep => {
-                for (table, item) in self.tables.sweep(self.now_ms / 1_000) {
-                    match table {
-                        Table::Claims => self.books.swept(text_of(&item, attribute::PK).expect("a key")),
-                        Table::Entries => self.change("REMOVE", item, Meaning::Nothing),
-                    }
-                }
-            }
-            Act::Touch => {
-                let Some(mut item) = self.entry(|_| true) else { return };
-                item.insert("note".to_owned(), Attribute::S("by hand".to_owned()));
-                self.tables.put(Table::Entries, item.clone());
-                self.change("MODIFY", item, Meaning::Nothing);
-            }
-            Act::Revalidate => {
-                let is_violation = |entry: &EntrySummary| {
-                    entry.failure.as_ref().is_some_and(|failure| failure.class == Some(FailureClass::SchemaViolation))
-                };
-                let Some(mut item) = self.entry(is_violation) else { return };
-                item.insert(attribute::STATUS.to_owned(), Attribute::S(Status::READY.to_owned()));
-                item.insert(attribute::REVALIDATED_AT.to_owned(), whole_number(self.now_ms));
-                item.remove(attribute::REASON);
-                let summary = EntrySummary::from_item(&item).expect("an entry");
-                self.revalidated.insert((summary.key.tenant_id.to_string(), summary.key.sk.clone()));
-                self.tables.put(Table::Entries, item.clone());
-                self.change("MODIFY", item, Meaning::Revalidated(summary));
-            }
-            Act::PutAlien => {
-                self.aliens += 1;
-                let text = |text: String| Attribute::S(text);
-                let item = Item::from([
-                    (attribute::TENANT_ID.to_owned(), text("b".to_owned())),
-                    (attribute::SK.to_owned(), text(format!("alien{KEY_SEPARATOR}{}", self.aliens))),
-                ]);
-                self.tables.put(Table::Entries, item.clone());
-                self.change("INSERT", item, Meaning::Unreadable);
-            }
-            Act::Deploy => {
-                self.is_ready_indexed = !self.is_ready_indexed;
-                self.is_cold = true;
-            }
-            Act::RestartPoller => {
-                self.stream_mapping.forget_invocations();
-                for invocation in self.invocations.values_mut().filter(|running| running.of == Function::Projector) {
-                    invocation.mapping_id = None;
-                }
-            }
-            Act::RepeatBatch => self.repeat_batch(),
-        }
-    }
-
-    /// An entry as it stands that nobody has revalidated.
-    fn entry(&mut self, is_wanted: impl Fn(&EntrySummary) -> bool) -> Option<Item> {
-        let mut items = self.tables.items(Table::Entries);
-        items.retain(|item| {
-            let Ok(entry) = EntrySummary::from_item(item) else { return false };
-            let key = (entry.key.tenant_id.to_string(), entry.key.sk.clone());
-            !self.revalidated.contains(&key) && is_wanted(&entry)
-        });
-        (!items.is_empty()).then(|| pick(&mut self.random, &items).clone())
-    }
-
-    /// Delivers records of a shard once more, out of order, as a poller does that was believed dead: from one that is
-    /// done, or follows what is, to any later one.
-    fn repeat_batch(&mut self) {
-        let log = &self.stream.log;
-        let counted: Vec<usize> = (0..log.len()).filter(|&at| log[at].is_counted).collect();
-        if counted.is_empty() {
-            return;
-        }
-        let shard = log[*pick(&mut self.random, &counted)].shard;
-        let of_shard: Vec<usize> = (0..log.len()).filter(|&at| log[at].shard == shard).collect();
-        let is_done = |&&at: &&usize| log[at].is_counted || log[at].is_discarded;
-        let done = of_shard.iter().take_while(is_done).count();
-        let start = self.random.usize(..=done.min(of_shard.len() - 1));
-        let end = self.random.usize(start + 1..=of_shard.len());
-        let mut records: Vec<String> = of_shard[start..end].iter().map(|&at| log[at].sequence_number.clone()).collect();
-        self.random.shuffle(&mut records);
-        self.start_projector(None, records);
-    }
-
     // The end.
 
     fn check_end(&mut self) {
@@ -1073,41 +678,6 @@ impl<'t> World<'t> {
     }
 }
 
-impl Invocation {
-    /// The parts of a call that are refused whatever else happens.
-    fn refused_parts(&self, call: &Call) -> BTreeSet<usize> {
-        match call {
-            Call::Insert(table, items) | Call::Read(table, items) => {
-                (0..items.len()).filter(|&at| self.refused.contains(&identity_of(*table, &items[at]))).collect()
-            }
-            _ => BTreeSet::new(),
-        }
-    }
-}
-
-impl Excuses {
-    fn add(&mut self, call: &Call, chosen: &BTreeSet<usize>) {
-        match call {
-            Call::Insert(table, items) | Call::Read(table, items) => {
-                self.identities.extend(chosen.iter().map(|&at| identity_of(*table, &items[at])));
-            }
-            _ => self.is_any = true,
-        }
-    }
-}
-
-/// Tenant and event id of a claim, or of an entry.
-fn identity_of(table: Table, item: &Item) -> String {
-    let text = |name: &str| text_of(item, name).unwrap_or_default();
-    match table {
-        Table::Claims => text(attribute::PK).to_owned(),
-        Table::Entries => {
-            let event_id = text(attribute::SK).split(KEY_SEPARATOR).nth(1).unwrap_or_default();
-            format!("{}{KEY_SEPARATOR}{event_id}", text(attribute::TENANT_ID))
-        }
-    }
-}
-
 fn message(received: ReceivedMessage) -> Message {
     let ReceivedMessage { message_id, body, system_attributes, .. } = received;
     let attribute = |name: &str| system_attributes.get(name).cloned();
@@ -1123,12 +693,4 @@ fn message(received: ReceivedMessage) -> Message {
 
 fn response(response: &StreamResponse) -> Outcome {
     Outcome::Succeeded(Some(serde_json::to_value(response).expect("a response is JSON")))
-}
-
-/// The model's tables answer at once.
-fn ready<T>(future: impl Future<Output = T>) -> T {
-    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(answer) => answer,
-        Poll::Pending => unreachable!("it waits for nothing"),
-    }
 }

@@ -1,0 +1,341 @@
+//! Calls of the code under test: what goes wrong with each, when it takes effect, and what is answered when. What takes
+//! effect is held against the contract at once.
+
+use super::*;
+
+impl World<'_> {
+    pub(super) fn is_out(&self, function: Function) -> bool {
+        let is_on = |from_ms, until_ms| (from_ms..until_ms).contains(&self.now_ms);
+        self.scenario.outages.iter().any(|outage| outage.of == function && is_on(outage.from_ms, outage.until_ms))
+    }
+
+    pub(super) fn fault_of_invocation(&mut self) -> Option<Fault> {
+        if self.now_ms >= self.scenario.healed_ms {
+            return None;
+        }
+        let fault = self.scenario.rates.of_invocation(&mut self.random)?;
+        self.totals.faults += 1;
+        Some(fault)
+    }
+
+    /// Draws what happens to a call, within the budget there is.
+    fn fault_of_call(&mut self, id: u64, call: &Call) -> Option<Fault> {
+        let invocation = &self.invocations[&id];
+        let (of, is_faulty) = (invocation.of, invocation.is_faulty);
+        if self.now_ms >= self.scenario.healed_ms || matches!(call, Call::Sleep) {
+            return None;
+        }
+        if self.is_out(of) {
+            return Some(Fault::Refused);
+        }
+        let is_budgeted = of == Function::Processor && self.scenario.regime == Regime::Budgeted;
+        if is_budgeted && !is_faulty && self.faulty_left == 0 {
+            return None;
+        }
+        // A schedule without any fault proves little: the first call has one.
+        let fault = match self.totals.faults {
+            0 => self.scenario.rates.one_of_call(&mut self.random),
+            _ => self.scenario.rates.of_call(&mut self.random),
+        }?;
+        let several = matches!(call, Call::Insert(_, items) if items.len() > 1);
+        if fault == Fault::RefusedAsContent && !several {
+            return None;
+        }
+        if is_budgeted && !is_faulty {
+            self.faulty_left -= 1;
+        }
+        Some(fault)
+    }
+
+    pub(super) fn begin(&mut self, id: u64, call: Call, budget_ms: u64) {
+        self.totals.calls += 1;
+        let refused = self.invocations[&id].refused_parts(&call);
+        let fault = if refused.is_empty() { self.fault_of_call(id, &call) } else { Some(Fault::SomeRefused) };
+        let code =
+            *pick(&mut self.random, &["ThrottlingError", "InternalServerError", "AccessDenied", "BrandNewError"]);
+        self.note("call", id, || format!("{} {}", call.name(), fault.map(Fault::name).unwrap_or_default()));
+        let latency_ms = self.random.u64(2..30).min(budget_ms);
+        let chosen = match fault {
+            None => BTreeSet::new(),
+            Some(_) if !refused.is_empty() => refused,
+            Some(_) => self.choose(&call),
+        };
+        let is_lasting = self.random.bool();
+        let invocation = self.invocations.get_mut(&id).expect("it runs");
+        invocation.calls += 1;
+        let calls_max = match invocation.of {
+            Function::Processor => PROCESSOR_CALLS_MAX,
+            Function::Projector => PROJECTOR_CALLS_MAX,
+        };
+        assert!(invocation.calls <= calls_max, "G12: calls are bounded");
+        if let Some(fault) = fault {
+            self.totals.faults += 1;
+            invocation.is_faulty = true;
+            invocation.is_stalled |= fault == Fault::Stalls;
+            match fault {
+                Fault::SomeRefused | Fault::SomeAnswersLost => {
+                    invocation.excuses.add(&call, &chosen);
+                    if is_lasting {
+                        invocation.refused.clone_from(&invocation.excuses.identities);
+                    }
+                }
+                // The statements are then sent one by one, which changes nothing.
+                Fault::RefusedAsContent => {}
+                _ => invocation.excuses.is_any = true,
+            }
+        }
+        let context = invocation.batch.clone();
+        let effect = |call: Call, then: Then| Event::Effect { invocation: id, context, call, then };
+        let answered = |answer: Answer| Event::Answered { invocation: id, answer };
+        let timeout = || call.refused(Refusal::transient("Timeout"));
+        let now_ms = self.now_ms;
+        let at_ms = now_ms + latency_ms;
+        let given_up_ms = now_ms + ATTEMPT_MS.min(budget_ms);
+        match fault {
+            None if matches!(call, Call::Sleep) => self.schedule(now_ms + budget_ms, answered(Answer::Done(Ok(())))),
+            None => self.schedule(at_ms, effect(call, Then::Answer)),
+            Some(Fault::CrashBefore) => self.crash(id),
+            Some(Fault::CrashAfter) => self.schedule(at_ms, effect(call, Then::Crash)),
+            Some(Fault::Refused) => self.schedule(at_ms, answered(call.refused(Refusal::transient(code)))),
+            Some(Fault::RefusedAsContent) => self.schedule(at_ms, answered(call.refused(Refusal::Content))),
+            Some(Fault::SomeRefused) => {
+                self.schedule(at_ms, effect(call, Then::Some { chosen, are_done: false, code }));
+            }
+            Some(Fault::SomeAnswersLost) => {
+                self.schedule(at_ms, effect(call, Then::Some { chosen, are_done: true, code }));
+            }
+            Some(Fault::AnswerLost) => {
+                self.schedule(given_up_ms, answered(timeout()));
+                self.schedule(at_ms.min(given_up_ms), effect(call, Then::Silence));
+            }
+            Some(Fault::Delayed) => {
+                self.schedule(given_up_ms, answered(timeout()));
+                let delay_ms = self.random.u64(..DELAY_MS_MAX);
+                self.schedule(now_ms + delay_ms, effect(call, Then::Silence));
+            }
+            Some(Fault::Hangs) => {
+                self.schedule(now_ms + budget_ms, answered(call.refused(Refusal::transient("Deadline"))));
+            }
+            Some(Fault::Slow) => {
+                let slow_ms = self.random.u64(..=budget_ms);
+                self.schedule(now_ms + slow_ms, effect(call, Then::Answer));
+            }
+            Some(Fault::Stalls) => {
+                let ms = self.random.u64(..STALL_MS_MAX);
+                self.schedule(at_ms, effect(call, Then::AnswerAfter { ms }));
+            }
+            Some(Fault::Twin | Fault::Throttled | Fault::ColdStart) => unreachable!("they are not of calls"),
+        }
+    }
+
+    /// Some of the parts of a call, at least one.
+    fn choose(&mut self, call: &Call) -> BTreeSet<usize> {
+        let parts = match call {
+            Call::Insert(_, items) | Call::Read(_, items) => items.len(),
+            Call::ReadProjections(keys) => keys.len(),
+            Call::Transact(updates) => updates.len(),
+            Call::Update(_) | Call::Publish(_) | Call::Put(_) | Call::Send(_) | Call::Sleep => 1,
+        };
+        let mut chosen: BTreeSet<usize> = (0..parts).filter(|_| self.random.u8(..3) == 0).collect();
+        chosen.insert(self.random.usize(..parts));
+        chosen
+    }
+
+    pub(super) fn take_effect(&mut self, id: u64, context: &Batch, call: Call, then: Then) {
+        self.note("effect", id, || call.name());
+        let answer = match &then {
+            Then::Some { chosen, are_done, code } => self.apply_some(context, call, chosen, *are_done, code),
+            _ => self.apply(context, call),
+        };
+        match then {
+            Then::Answer | Then::Some { .. } => self.answer(id, answer),
+            Then::AnswerAfter { ms } => self.schedule(self.now_ms + ms, Event::Answered { invocation: id, answer }),
+            Then::Silence => {}
+            Then::Crash => self.crash(id),
+        }
+    }
+
+    pub(super) fn answer(&mut self, id: u64, answer: Answer) {
+        if let Some(invocation) = self.invocations.get_mut(&id) {
+            invocation.line.state().answer = Some(answer);
+            self.step(id);
+        }
+    }
+
+    fn apply_some(
+        &mut self,
+        context: &Batch,
+        call: Call,
+        chosen: &BTreeSet<usize>,
+        are_done: bool,
+        code: &'static str,
+    ) -> Answer {
+        let refusal = || Refusal::transient(code);
+        match call {
+            Call::Insert(table, items) => {
+                let mut answers = vec![Inserted::Refused(refusal()); items.len()];
+                let parts = items.into_iter().enumerate().filter(|(at, _)| are_done || !chosen.contains(at));
+                let (places, items): (Vec<usize>, Vec<Item>) = parts.unzip();
+                if !items.is_empty() {
+                    let done = self.insert(context, table, items);
+                    let told = places.into_iter().zip(done).filter(|(at, _)| !chosen.contains(at));
+                    told.for_each(|(at, answer)| answers[at] = answer);
+                }
+                Answer::Inserted(Ok(answers))
+            }
+            Call::Read(..) | Call::ReadProjections(_) => {
+                let Answer::Found(Ok(mut found)) = self.apply(context, call) else {
+                    unreachable!("a read finds something or nothing")
+                };
+                chosen.iter().for_each(|&at| found[at] = Found::Unprocessed);
+                Answer::Found(Ok(found))
+            }
+            Call::Transact(updates) if !are_done => {
+                let reason = |at| if chosen.contains(&at) { Cancellation::Busy } else { Cancellation::None };
+                Answer::Transacted(Ok(Transacted::Cancelled((0..updates.len()).map(reason).collect())))
+            }
+            call => {
+                let refused = call.refused(refusal());
+                if are_done {
+                    self.apply(context, call);
+                }
+                refused
+            }
+        }
+    }
+
+    /// Does what a call asks for.
+    fn apply(&mut self, context: &Batch, call: Call) -> Answer {
+        match call {
+            Call::Insert(table, items) => Answer::Inserted(Ok(self.insert(context, table, items))),
+            Call::Read(table, keys) => Answer::Found(ready(self.tables.read(table, keys, 0))),
+            Call::ReadProjections(keys) => Answer::Found(Ok(self.projections.read(&keys))),
+            Call::Update(update) => Answer::Updated(Ok(self.projections.update(update))),
+            Call::Transact(updates) => {
+                let before = self.checkpoints(context);
+                let answer = self.projections.transact(updates);
+                if answer == Transacted::Done {
+                    self.count(context, &before);
+                }
+                Answer::Transacted(Ok(answer))
+            }
+            Call::Publish(message) => {
+                assert!(!message.body.contains(MARKER) && !message.subject.contains(MARKER), "G11: {message:?}");
+                self.alerts.published(self.now_ms, &message);
+                Answer::Done(Ok(()))
+            }
+            Call::Put(data) => {
+                for (name, value) in data.iter().flat_map(|datum| &datum.sample.dimensions) {
+                    assert!(!value.contains(MARKER), "G11: the dimension {name} is {value}");
+                    if name == dimension::TENANT_ID {
+                        self.metric_tenants.insert(value.clone());
+                    }
+                }
+                Answer::Done(Ok(()))
+            }
+            Call::Send(body) => {
+                assert!(!body.contains(MARKER), "G11: {body}");
+                let body: Value = serde_json::from_str(&body).expect("a failure is JSON");
+                let numbers = body["records"].as_array().into_iter().flatten();
+                self.reported.extend(numbers.filter_map(|record| Some(record["sequenceNumber"].as_str()?.to_owned())));
+                Answer::Done(Ok(()))
+            }
+            Call::Sleep => Answer::Done(Ok(())),
+        }
+    }
+
+    fn insert(&mut self, context: &Batch, table: Table, items: Vec<Item>) -> Vec<Inserted> {
+        let answers = ready(self.tables.insert(table, items.clone(), 0)).expect("the code sends what DynamoDB takes");
+        for (item, answer) in items.into_iter().zip(&answers) {
+            match (answer, table) {
+                (Inserted::Done, Table::Claims) => self.books.claimed(&item, &context.messages),
+                (Inserted::Done, Table::Entries) => {
+                    self.books.appended(&item, &context.messages);
+                    let summary = EntrySummary::from_item(&item).expect("an entry can be counted");
+                    self.change("INSERT", item, Meaning::Appended(summary));
+                }
+                (Inserted::Exists, _) => {}
+                (Inserted::Refused(refusal), _) => panic!("G4: DynamoDB refuses {item:?}: {refusal:?}"),
+            }
+        }
+        answers
+    }
+
+    /// The checkpoints of the shards a batch is of, which is one.
+    fn checkpoints(&self, context: &Batch) -> Option<String> {
+        let shard = self.shard_of(context)?;
+        let item = self.projections.get(&ProjectionKey::checkpoint(&Stream::shard_id(shard)))?;
+        text_of(item, attribute::SEQUENCE_NUMBER).map(str::to_owned)
+    }
+
+    fn shard_of(&self, context: &Batch) -> Option<usize> {
+        Some(self.stream.get(context.records.first()?).shard)
+    }
+
+    /// A transaction has moved the checkpoint: what it has passed is counted, once, and told (G9, G10).
+    fn count(&mut self, context: &Batch, before: &Option<String>) {
+        let after = self.checkpoints(context);
+        assert!(after > *before, "G9: the checkpoint goes from {before:?} to {after:?}");
+        for number in &context.records {
+            let padded = Some(format!("{number:0>40}"));
+            if padded <= *before || padded > after {
+                continue;
+            }
+            let logged = self.stream.find(number);
+            assert!(!logged.is_counted, "G9: record {number} is counted twice");
+            logged.is_counted = true;
+            match &logged.meaning {
+                Meaning::Appended(entry) if entry.verdict == Verdict::Invalid => {
+                    assert!(self.alerts.covers(entry), "G10: record {number} is done, and no alert covers {entry:?}");
+                }
+                Meaning::Unreadable => {
+                    assert!(self.reported.contains(number), "G9: record {number} cannot be read, and nobody says so");
+                }
+                Meaning::Appended(_) | Meaning::Revalidated(_) | Meaning::Nothing => {}
+            }
+        }
+    }
+}
+
+impl Invocation {
+    /// The parts of a call that are refused whatever else happens.
+    fn refused_parts(&self, call: &Call) -> BTreeSet<usize> {
+        match call {
+            Call::Insert(table, items) | Call::Read(table, items) => {
+                (0..items.len()).filter(|&at| self.refused.contains(&identity_of(*table, &items[at]))).collect()
+            }
+            _ => BTreeSet::new(),
+        }
+    }
+}
+
+impl Excuses {
+    fn add(&mut self, call: &Call, chosen: &BTreeSet<usize>) {
+        match call {
+            Call::Insert(table, items) | Call::Read(table, items) => {
+                self.identities.extend(chosen.iter().map(|&at| identity_of(*table, &items[at])));
+            }
+            _ => self.is_any = true,
+        }
+    }
+}
+
+/// Tenant and event id of a claim, or of an entry.
+fn identity_of(table: Table, item: &Item) -> String {
+    let text = |name: &str| text_of(item, name).unwrap_or_default();
+    match table {
+        Table::Claims => text(attribute::PK).to_owned(),
+        Table::Entries => {
+            let event_id = text(attribute::SK).split(KEY_SEPARATOR).nth(1).unwrap_or_default();
+            format!("{}{KEY_SEPARATOR}{event_id}", text(attribute::TENANT_ID))
+        }
+    }
+}
+
+/// The model's tables answer at once.
+fn ready<T>(future: impl Future<Output = T>) -> T {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(answer) => answer,
+        Poll::Pending => unreachable!("it waits for nothing"),
+    }
+}
