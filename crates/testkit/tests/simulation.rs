@@ -2,8 +2,9 @@
 
 use testkit::simulation::{Cuts, Fault, Scenario, attempt, check};
 
-/// Seeds that once found a bug, and what it was.
-const REGRESSIONS: &[(u64, &str)] = &[(5, "an equal event with another created_at was recorded twice in one batch")];
+/// Seeds that find a bug which once was there, and what it was. Whoever changes what a seed draws looks for new ones,
+/// with the planted bug of the same name.
+const REGRESSIONS: &[(u64, &str)] = &[(7, "an equal event with another created_at was recorded twice in one batch")];
 
 const SCHEDULES: u64 = 2_000;
 

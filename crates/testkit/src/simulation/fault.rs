@@ -81,6 +81,9 @@ impl Rates {
                 *rate = *pick(random, &[5, 20, 60, 150]);
             }
         }
+        // One at least that any call can meet.
+        let always = *pick(random, &[Fault::CrashBefore, Fault::CrashAfter, Fault::Refused, Fault::AnswerLost]);
+        rates[always as usize] = rates[always as usize].max(5);
         Self(rates)
     }
 

@@ -153,7 +153,7 @@ impl Scenario {
             // Copies of the first have its deduplication id; the new one must not hide them.
             sends[0] = Send { deduplication_id: None, ..draw_send(random, 0, at_ms, tenants, &[]) };
         }
-        let end_ms = now_ms + random.u64(..10 * MINUTE_MS);
+        let end_ms = now_ms + random.u64(SECOND_MS..10 * MINUTE_MS);
         draw_acts(random, start_ms, end_ms, &mut acts);
         let outages = draw_outages(random, regime, start_ms, end_ms);
         let healed_ms = outages.iter().map(|outage| outage.until_ms).chain([end_ms]).max().unwrap_or(end_ms);
