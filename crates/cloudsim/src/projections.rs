@@ -31,11 +31,6 @@ impl MemoryProjections {
         &self.items
     }
 
-    /// Writes an item whatever was there, as an operator could.
-    pub fn put(&mut self, key: ProjectionKey, item: Item) {
-        self.items.insert(key, item);
-    }
-
     pub fn get(&self, key: &ProjectionKey) -> Option<&Item> {
         self.items.get(key)
     }
