@@ -198,7 +198,8 @@ impl<P: Projections, A: Alerts, M: Metrics, F: Failures, C: Clock> Run<'_, P, A,
     /// A table that takes no writes stops the batch here: else every retry would publish everything again.
     async fn reserve_places(&mut self, mut windows: Windows, now_ms: u64) -> Result<Plan, Stopped> {
         let invalid = invalid_entries(&self.records);
-        for attempt in 0..READ_ATTEMPTS_MAX {
+        let mut refusals = 0;
+        for attempt in 0..TRANSACTION_ATTEMPTS_MAX {
             let plan = windows.plan(&invalid, now_ms, self.settings.alert_window_ms);
             if !plan.change.is_publishing() {
                 self.windows = (!plan.change.is_empty()).then(|| UnstoredWindows::new(windows, &plan.change));
@@ -212,11 +213,17 @@ impl<P: Projections, A: Alerts, M: Metrics, F: Failures, C: Clock> Run<'_, P, A,
                     self.windows = Some(UnstoredWindows::new(reserved.written(), &plan.change));
                     return Ok(plan);
                 }
+                // Another shard was faster, which is no reason to give up, but one to leave it the way.
                 Ok(Updated::ConditionFailed(item)) => {
                     windows = item.as_ref().map(Windows::from_item).unwrap_or_default();
+                    self.back_off(attempt).await;
                 }
                 Err(Refusal::Content) => return Err(stopped(&Refusal::Content, "alert windows refused")),
                 Err(Refusal::Transient { code }) => {
+                    refusals += 1;
+                    if refusals == READ_ATTEMPTS_MAX {
+                        break;
+                    }
                     warn!(%code, "alert windows refused, trying again");
                     self.back_off(attempt).await;
                 }

@@ -4,7 +4,10 @@ use testkit::simulation::{Cuts, Fault, Scenario, attempt, check};
 
 /// Seeds that find a bug which once was there, and what it was. Whoever changes what a seed draws looks for new ones,
 /// with the planted bug of the same name.
-const REGRESSIONS: &[(u64, &str)] = &[(7, "an equal event with another created_at was recorded twice in one batch")];
+const REGRESSIONS: &[(u64, &str)] = &[
+    (7, "an equal event with another created_at was recorded twice in one batch"),
+    (31_146, "a projector gave up its batch when others were faster at the alert windows five times in a row"),
+];
 
 const SCHEDULES: u64 = 2_000;
 
