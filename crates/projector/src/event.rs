@@ -412,6 +412,7 @@ impl<'de> Deserialize<'de> for ListBytes {
 mod tests {
     use ledger::{Attribute, Item, Message, judge};
     use serde_json::json;
+    use testkit::dynamodb_json::image;
 
     use super::*;
 
@@ -427,38 +428,6 @@ mod tests {
             receive_count: 1,
         };
         judge(&message, NOW_MS).entry.into_item()
-    }
-
-    /// An item in DynamoDB's JSON.
-    fn image(item: &Item) -> Value {
-        let attribute = |attribute: &Attribute| match attribute {
-            Attribute::S(text) => json!({ "S": text }),
-            Attribute::N(digits) => json!({ "N": digits }),
-            Attribute::B(bytes) => json!({ "B": base64(bytes) }),
-            Attribute::M(members) => dynamo_json(&Value::Object(members.clone())),
-        };
-        item.iter().map(|(name, value)| (name.clone(), attribute(value))).collect::<Map<_, _>>().into()
-    }
-
-    fn dynamo_json(value: &Value) -> Value {
-        match value {
-            Value::Null => json!({ "NULL": true }),
-            Value::Bool(truth) => json!({ "BOOL": truth }),
-            Value::Number(number) => json!({ "N": number.to_string() }),
-            Value::String(text) => json!({ "S": text }),
-            Value::Array(elements) => json!({ "L": elements.iter().map(dynamo_json).collect::<Vec<_>>() }),
-            Value::Object(members) => {
-                let members: Map<_, _> =
-                    members.iter().map(|(name, value)| (name.clone(), dynamo_json(value))).collect();
-                json!({ "M": members })
-            }
-        }
-    }
-
-    /// Only as long as base64 is.
-    fn base64(bytes: &[u8]) -> String {
-        let padding = (3 - bytes.len() % 3) % 3;
-        "A".repeat(bytes.len().div_ceil(3) * 4 - padding) + &"=".repeat(padding)
     }
 
     fn record(event_name: &str, image: &Value) -> Value {

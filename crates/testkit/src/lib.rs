@@ -6,5 +6,6 @@ pub mod alerts;
 pub mod bodies;
 pub mod clock;
 pub mod contract;
+pub mod dynamodb_json;
 pub mod faults;
 pub mod simulation;

@@ -3,13 +3,13 @@
 
 use std::collections::BTreeMap;
 
-use base64::{Engine as _, engine::general_purpose::STANDARD};
 use cloudsim::mapping::StreamRecord;
 use fastrand::Rng;
 use ledger::{Attribute, Item, entry::attribute, projection::EntrySummary};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::scenario::pick;
+use crate::dynamodb_json;
 
 /// What a record means to the counts, as whoever made the change knows it.
 #[derive(Clone, Debug)]
@@ -74,14 +74,13 @@ impl Stream {
         let sequence_number = self.next_number.to_string();
         let (tenant, sk) = key_of(&item);
         let shard = self.leaf(&tenant);
-        let image: Map<String, Value> = item.iter().map(|(name, attribute)| (name.clone(), wire(attribute))).collect();
         let record = json!({
             "eventID": format!("event-{sequence_number}"),
             "eventName": event_name,
             "dynamodb": {
                 "ApproximateCreationDateTime": written_ms / 1_000,
                 "Keys": { "tenant_id": { "S": tenant }, "sk": { "S": sk } },
-                "NewImage": image,
+                "NewImage": dynamodb_json::image(&item),
                 "SequenceNumber": sequence_number,
             },
         });
@@ -150,30 +149,4 @@ fn key_of(item: &Item) -> (String, String) {
         _ => String::new(),
     };
     (text(attribute::TENANT_ID), text(attribute::SK))
-}
-
-/// DynamoDB's JSON.
-fn wire(attribute: &Attribute) -> Value {
-    match attribute {
-        Attribute::S(text) => json!({ "S": text }),
-        Attribute::N(number) => json!({ "N": number }),
-        Attribute::B(bytes) => json!({ "B": STANDARD.encode(bytes) }),
-        Attribute::M(members) => wire_of_members(members),
-    }
-}
-
-fn wire_of_members(members: &Map<String, Value>) -> Value {
-    let members: Map<String, Value> = members.iter().map(|(name, value)| (name.clone(), wire_of(value))).collect();
-    json!({ "M": members })
-}
-
-fn wire_of(value: &Value) -> Value {
-    match value {
-        Value::Null => json!({ "NULL": true }),
-        Value::Bool(flag) => json!({ "BOOL": flag }),
-        Value::Number(number) => json!({ "N": number.as_str() }),
-        Value::String(text) => json!({ "S": text }),
-        Value::Array(elements) => json!({ "L": elements.iter().map(wire_of).collect::<Vec<_>>() }),
-        Value::Object(members) => wire_of_members(members),
-    }
 }
