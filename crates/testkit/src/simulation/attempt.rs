@@ -47,8 +47,16 @@ pub fn check(seed: u64) -> Result<Totals, Broken> {
     Ok(ending.totals)
 }
 
-/// Runs a seed and catches what does not hold; where it happened is in the trace, if there is one.
+/// Runs a seed, and where a tenant is cut compares with the seed that has it; where something does not hold, the trace
+/// ends, if there is one.
 pub fn attempt(seed: u64, cuts: &Cuts, trace: Option<&RefCell<Vec<String>>>) -> Result<Ending, Broken> {
+    let ending = caught(seed, cuts, trace)?;
+    check_non_interference(seed, cuts)?;
+    Ok(ending)
+}
+
+/// Runs a seed and catches what does not hold.
+fn caught(seed: u64, cuts: &Cuts, trace: Option<&RefCell<Vec<String>>>) -> Result<Ending, Broken> {
     panic::catch_unwind(AssertUnwindSafe(|| run(seed, cuts, trace))).map_err(|panic| {
         let text = panic.downcast_ref::<String>().cloned();
         let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
@@ -59,14 +67,14 @@ pub fn attempt(seed: u64, cuts: &Cuts, trace: Option<&RefCell<Vec<String>>>) -> 
 /// G7: the ledger says the same of a tenant whether the one that is cut is there or not.
 ///
 /// Where everything converges, and where no id comes in two message groups, between which there is no order.
-pub fn check_non_interference(seed: u64, without_one: &Cuts) -> Result<(), Broken> {
+fn check_non_interference(seed: u64, without_one: &Cuts) -> Result<(), Broken> {
+    let Some(removed) = without_one.tenant else { return Ok(()) };
     let with_all = Cuts { tenant: None, ..without_one.clone() };
     let scenario = Scenario::of(seed, &with_all);
-    let Some(removed) = without_one.tenant else { return Ok(()) };
     if scenario.regime != Regime::Budgeted || scenario.has_ids_in_two_groups() || !scenario.acts.is_empty() {
         return Ok(());
     }
-    let (mut all, without) = (attempt(seed, &with_all, None)?, attempt(seed, without_one, None)?);
+    let (mut all, without) = (caught(seed, &with_all, None)?, caught(seed, without_one, None)?);
     all.view.remove(removed);
     if all.view != without.view {
         let message = format!("G7: without tenant {removed} the ledger says other things of the others");

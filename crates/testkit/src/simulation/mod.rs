@@ -15,7 +15,7 @@ mod scenario;
 mod stream;
 mod world;
 
-pub use attempt::{Broken, attempt, check, check_non_interference, shrink};
+pub use attempt::{Broken, attempt, check, shrink};
 pub use fault::Fault;
 pub use recipe::TENANTS;
 pub use scenario::{Cuts, Regime, Scenario};
