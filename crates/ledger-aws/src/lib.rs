@@ -41,16 +41,14 @@ const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The SDK's own configuration: environment, profile, `AWS_ENDPOINT_URL`.
 pub async fn sdk_config() -> SdkConfig {
-    loader().load().await
+    loader().http_client(https::system_client()).load().await
 }
 
 /// The same for a function on Lambda, where reading the hundred and fifty roots of the operating system would cost more
 /// than all the rest of a cold start: it trusts Amazon's alone, unless the environment names others.
 pub async fn function_config() -> SdkConfig {
-    match https::has_own_roots() {
-        true => loader().load().await,
-        false => loader().http_client(https::amazon_client()).load().await,
-    }
+    let client = if https::has_own_roots() { https::system_client() } else { https::amazon_client() };
+    loader().http_client(client).load().await
 }
 
 fn loader() -> ConfigLoader {

@@ -130,8 +130,9 @@ fn print(batch: usize, run: Run) {
 /// Runs one fresh process through many batches of one size.
 async fn measure(program: &Path, endpoint: &str, seen: &Seen, batch: usize) -> Run {
     let api = RuntimeApi::start(ARN).await.expect("a free port");
-    let log = tempfile::NamedTempFile::new().expect("a temporary file");
-    let mut child = start(program, endpoint, api.address(), log.reopen().expect("the file just made"));
+    let log = Path::new(env!("CARGO_TARGET_TMPDIR")).join("processor.log");
+    let mut child =
+        start(program, endpoint, api.address(), fs::File::create(&log).expect("a file in cargo's own folder"));
 
     while seen.calls.load(Ordering::Relaxed) == 0 {
         tokio::time::sleep(QUIET).await;
@@ -142,7 +143,7 @@ async fn measure(program: &Path, endpoint: &str, seen: &Seen, batch: usize) -> R
     let started_us = quiet_cpu_us(child.id()).await;
     let (calls, bytes) = (seen.calls.swap(0, Ordering::Relaxed), seen.bytes.swap(0, Ordering::Relaxed));
     assert_eq!(calls, 1, "the warm-up, {bytes} bytes");
-    let log_before = file_bytes(log.path());
+    let log_before = file_bytes(&log);
 
     let batches: Vec<String> = (0..INVOCATIONS).map(|n| sqs_event(n, batch)).collect();
     let begun = Instant::now();
@@ -154,7 +155,7 @@ async fn measure(program: &Path, endpoint: &str, seen: &Seen, batch: usize) -> R
     let events = INVOCATIONS * batch;
     let per_event = |total: usize| total as f64 / events as f64;
     let calls = seen.calls.swap(0, Ordering::Relaxed);
-    let log_bytes = (file_bytes(log.path()) - log_before) as usize;
+    let log_bytes = (file_bytes(&log) - log_before) as usize;
     let run = Run {
         calls: per_event(calls),
         sent_bytes: per_event(seen.bytes.swap(0, Ordering::Relaxed)),

@@ -5,7 +5,7 @@ mod support;
 use std::{path::Path, process::Stdio, time::Duration};
 
 use serde_json::Value;
-use support::missing_tool;
+use support::{empty_folder, missing_tool};
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
     process::{Child, Command},
@@ -54,8 +54,8 @@ async fn invalid_events_are_recorded_and_alerted() {
 
 #[tokio::test]
 async fn a_data_directory_keeps_the_ledger_between_runs() {
-    let directory = tempfile::tempdir().unwrap();
-    let arguments = ["--once", "--json", "--port", "0", "--data-dir", directory.path().to_str().unwrap()];
+    let data = empty_folder("kept_between_runs");
+    let arguments = ["--once", "--json", "--port", "0", "--data-dir", data.to_str().unwrap()];
     let (succeeded, first) = run_json(&arguments).await;
     assert!(succeeded, "{first}");
     let (succeeded, second) = run_json(&arguments).await;
@@ -67,8 +67,7 @@ async fn a_data_directory_keeps_the_ledger_between_runs() {
 async fn bad_usage_is_one_line_that_says_what_to_do() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port().to_string();
-    let file = tempfile::NamedTempFile::new().unwrap();
-    let file = file.path().join("data");
+    let file = Path::new(env!("CARGO_BIN_EXE_local")).join("data");
     let cases: [(&[&str], &str); 7] = [
         (&["--bogus"], "--help"),
         (&["--invalid-ratio", "1.5"], "a number from 0 to 1"),
@@ -141,8 +140,8 @@ async fn what_it_prints_works_when_pasted() {
 
 #[tokio::test]
 async fn an_interrupt_stops_it_and_keeps_the_state() {
-    let directory = tempfile::tempdir().unwrap();
-    let data = directory.path().to_str().unwrap();
+    let data = empty_folder("interrupted");
+    let data = data.to_str().unwrap();
     let running = start(&["--port", "0", "--page-port", "0", "--data-dir", data]).await;
     assert!(running.interrupt().await.success());
     assert!(Path::new(data).join("state.json").exists());
@@ -153,8 +152,8 @@ async fn an_interrupt_stops_it_and_keeps_the_state() {
 
 #[tokio::test]
 async fn a_killed_run_loses_no_entry_and_counts_none_twice() {
-    let directory = tempfile::tempdir().unwrap();
-    let data = directory.path().to_str().unwrap();
+    let data = empty_folder("killed");
+    let data = data.to_str().unwrap();
     let mut running = start(&["--port", "0", "--page-port", "0", "--data-dir", data]).await;
     running.child.kill().await.unwrap();
     let (succeeded, report) = run_json(&["--once", "--json", "--port", "0", "--data-dir", data]).await;

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use local::{Cloud, Options, StartError};
-use support::sdk_config;
+use support::{empty_folder, sdk_config};
 
 async fn cloud_in(directory: &Path) -> Result<Cloud, StartError> {
     Cloud::start(Options { data_directory: Some(directory.to_owned()), ..Options::default() }).await
@@ -14,8 +14,8 @@ async fn cloud_in(directory: &Path) -> Result<Cloud, StartError> {
 
 #[tokio::test]
 async fn messages_items_and_metrics_outlive_a_restart() {
-    let directory = tempfile::tempdir().unwrap();
-    let cloud = cloud_in(directory.path()).await.unwrap();
+    let directory = empty_folder("restarted");
+    let cloud = cloud_in(&directory).await.unwrap();
     let config = sdk_config(&cloud).await;
     let deployment = cloud.deployment().clone();
     let sqs = aws_sdk_sqs::Client::new(&config);
@@ -29,7 +29,7 @@ async fn messages_items_and_metrics_outlive_a_restart() {
     cloudwatch.put_metric_data().namespace("N").metric_data(datum).send().await.unwrap();
     cloud.stop().await.unwrap();
 
-    let cloud = cloud_in(directory.path()).await.unwrap();
+    let cloud = cloud_in(&directory).await.unwrap();
     let config = sdk_config(&cloud).await;
     let url = cloud.deployment().queue_url(&deployment.events_queue());
     let received = aws_sdk_sqs::Client::new(&config).receive_message().queue_url(url).send().await.unwrap();
@@ -43,18 +43,17 @@ async fn messages_items_and_metrics_outlive_a_restart() {
 
 #[tokio::test]
 async fn a_directory_in_use_is_refused() {
-    let directory = tempfile::tempdir().unwrap();
-    let cloud = cloud_in(directory.path()).await.unwrap();
-    let refused = cloud_in(directory.path()).await.err().unwrap();
+    let directory = empty_folder("in_use");
+    let cloud = cloud_in(&directory).await.unwrap();
+    let refused = cloud_in(&directory).await.err().unwrap();
     assert!(refused.to_string().contains("in use by another local cloud"), "{refused}");
     cloud.stop().await.unwrap();
-    cloud_in(directory.path()).await.unwrap();
+    cloud_in(&directory).await.unwrap();
 }
 
 #[tokio::test]
 async fn a_directory_that_cannot_be_made_is_named() {
-    let file = tempfile::NamedTempFile::new().unwrap();
-    let path = file.path().join("data");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml").join("data");
     let refused = cloud_in(&path).await.err().unwrap();
     assert!(refused.to_string().contains(path.to_str().unwrap()), "{refused}");
 }

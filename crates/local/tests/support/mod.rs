@@ -2,6 +2,8 @@
 
 #![expect(dead_code, reason = "each test binary uses its own part of this")]
 
+use std::path::{Path, PathBuf};
+
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_sqs::config::Credentials;
 use local::{Cloud, Options};
@@ -17,8 +19,19 @@ pub async fn sdk_config(cloud: &Cloud) -> SdkConfig {
         .region(Region::new(cloud.deployment().region.clone()))
         .credentials_provider(Credentials::new("local", "local", None, None, "test"))
         .endpoint_url(cloud.endpoint_url())
+        .http_client(aws_smithy_http_client::Builder::new().build_http())
         .load()
         .await
+}
+
+/// An empty folder for the files of one test.
+pub fn empty_folder(test: &str) -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(test);
+    if folder.exists() {
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
+    std::fs::create_dir_all(&folder).unwrap();
+    folder
 }
 
 /// Says that a tool is missing: a skipped test on a laptop, a failure where `REQUIRE_TOOLS=1`.
