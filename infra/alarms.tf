@@ -4,7 +4,7 @@
 locals {
   alarms = {
     dead-letters = {
-      description = "Messages that AWS kept refusing wait in the dead-letter queue. `ledgerctl redrive` moves them back, in order."
+      description = "Messages that AWS kept refusing wait in the dead-letter queue, for 14 days. Mend what refused them (the processor's log says), then `infra/redrive` moves them back, in order."
       namespace   = "AWS/SQS"
       metric      = "ApproximateNumberOfMessagesVisible"
       dimensions  = { QueueName = aws_sqs_queue.dead_letters.name }
@@ -77,7 +77,7 @@ locals {
       periods     = 1
     }
     projector-failures = {
-      description = "Stream records were not projected. `ledgerctl projections verify` finds the days that differ, `rebuild` heals them."
+      description = "Stream records were not projected, and no command adds them later: the counts of their days stay too low. No entry is lost. The queue's messages name the records, or the shard and the range of its sequence numbers, for 14 days."
       namespace   = "AWS/SQS"
       metric      = "ApproximateNumberOfMessagesVisible"
       dimensions  = { QueueName = aws_sqs_queue.projector_failures.name }
@@ -86,7 +86,7 @@ locals {
       periods     = 1
     }
     conflicts = {
-      description = "A producer used an event id again for other content. `ledgerctl explain` shows both."
+      description = "A producer used an event id again for other content. `ledgerctl explain TENANT EVENT_ID` shows both."
       namespace   = "EventProcessor"
       metric      = "Conflicts"
       dimensions  = {}

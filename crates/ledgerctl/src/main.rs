@@ -3,6 +3,8 @@
 //! refused.
 
 mod explain;
+#[cfg(test)]
+mod tests;
 
 use std::process::ExitCode;
 

@@ -1,7 +1,7 @@
 //! The modelled state (queues, topic, metrics, mappings) behind one lock, with the wall clock and a change counter.
 //!
-//! Whoever waits for something to happen waits for the counter, so nothing in this crate polls. Writing the state to
-//! disk is `snapshot`'s business; DynamoDB keeps its own state (`dynamodb`).
+//! Whoever waits for something to happen waits for the counter, so nothing in this crate polls. `data_directory`
+//! writes the state to disk; DynamoDB keeps its own state (`dynamodb`).
 
 use std::{
     collections::{BTreeMap, VecDeque},
