@@ -1,18 +1,21 @@
 //! Breaks the code on purpose, one bug at a time, in a copy of the sources, and checks that whoever is named notices: a
 //! test, the simulation, or both. What nobody notices is not tested.
-//! `cargo run -p testkit --bin planted-bugs [part of a name]`.
+//! `cargo run -p testkit --bin planted-bugs [part of a name]`; with `--every 6`, every sixth of them, after a look that
+//! all of them still fit the code.
 
 mod bugs;
 
 use std::{
     collections::BTreeSet,
     fs,
+    num::NonZeroUsize,
     path::{Path, PathBuf},
     process::{Command, ExitCode, Output},
     time::Instant,
 };
 
 use bugs::{BUGS, Bug};
+use clap::Parser;
 
 /// Who must notice a bug.
 enum Catcher {
@@ -31,14 +34,31 @@ const QUICK_BUILD: [&str; 4] = [
     "profile.dev.package.ledger.opt-level=1",
 ];
 
+/// Breaks the code on purpose and expects whoever is named to notice
+#[derive(Parser)]
+struct Arguments {
+    /// Only bugs with this in their name
+    #[arg(default_value = "")]
+    name: String,
+    /// Only one of so many
+    #[arg(long, default_value = "1")]
+    every: NonZeroUsize,
+}
+
 fn main() -> ExitCode {
-    let wanted = std::env::args().nth(1).unwrap_or_default();
+    let arguments = Arguments::parse();
     let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..");
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
     let copy = target.join("planted-bugs");
-    let bugs: Vec<_> = BUGS.iter().filter(|bug| bug.name.contains(&wanted)).collect();
     copy_sources(&root, &copy);
 
+    let unfit: Vec<String> = BUGS.iter().filter_map(|bug| broken_code(bug, &copy).err()).collect();
+    if !unfit.is_empty() {
+        println!("{}", unfit.join("\n"));
+        return ExitCode::FAILURE;
+    }
+    let wanted = BUGS.iter().filter(|bug| bug.name.contains(&arguments.name));
+    let bugs: Vec<_> = wanted.step_by(arguments.every.get()).collect();
     let mut escaped = 0;
     for bug in &bugs {
         let started = Instant::now();
@@ -80,15 +100,23 @@ fn files_under(folder: &Path) -> BTreeSet<PathBuf> {
     entries.flat_map(|path| if path.is_dir() { files_under(&path) } else { BTreeSet::from([path]) }).collect()
 }
 
+/// The file a bug is planted in, sound and broken.
+fn broken_code(bug: &Bug, copy: &Path) -> Result<(String, String), String> {
+    let sound =
+        fs::read_to_string(copy.join(bug.file)).map_err(|error| format!("cannot read {}: {error}", bug.file))?;
+    let places = sound.matches(bug.find).count();
+    if places != 1 {
+        return Err(format!("{}: the code to break is found {places} times in {}", bug.name, bug.file));
+    }
+    let broken = sound.replace(bug.find, bug.replace);
+    Ok((sound, broken))
+}
+
 /// Plants one bug, lets everyone look for it, and takes it out again; says who noticed.
 fn plant(bug: &Bug, copy: &Path) -> Result<String, String> {
     let file = copy.join(bug.file);
-    let sound = fs::read_to_string(&file).map_err(|error| format!("cannot read {}: {error}", bug.file))?;
-    let places = sound.matches(bug.find).count();
-    if places != 1 {
-        return Err(format!("the code to break is found {places} times in {}", bug.file));
-    }
-    fs::write(&file, sound.replace(bug.find, bug.replace)).map_err(|error| error.to_string())?;
+    let (sound, broken) = broken_code(bug, copy)?;
+    fs::write(&file, broken).map_err(|error| error.to_string())?;
     let noticed: Result<Vec<String>, String> = bug.caught_by.iter().map(|catcher| look(catcher, copy)).collect();
     fs::write(&file, sound).map_err(|error| error.to_string())?;
     Ok(noticed?.join(", "))
