@@ -119,8 +119,8 @@ fn print(batch: usize, run: Run) {
     println!("batches of {batch}");
     figure("DynamoDB calls per event", run.calls, Some(2.0 / batch as f64));
     figure("log bytes per event", run.log_bytes, of_ten(200.0));
-    figure("CPU per event, µs", run.cpu_us, of_ten(40.0));
-    figure("peak memory, MB", run.peak_mb, Some(12.0));
+    figure("CPU per event, µs", run.cpu_us, of_ten(100.0));
+    figure("peak memory, MB", run.peak_mb, Some(32.0));
     figure("CPU from exec to first poll, ms", run.first_poll_ms, Some(4.0));
     figure("CPU from exec to first answer, ms", run.first_answer_ms, None);
     figure("bytes sent to DynamoDB per event", run.sent_bytes, None);
