@@ -120,7 +120,7 @@ def stream_event(entries, shard):
         event |= {
             "shardId": shard,
             "state": {},
-            "window": {"start": "2026-01-15T10:00:00Z", "end": "2026-01-15T10:15:00Z"},
+            "window": {"start": "2026-01-15T10:00:00Z", "end": "2026-01-15T10:01:00Z"},
             "eventSourceARN": "arn:aws:dynamodb:us-east-1:000000000000:table/events/stream/label",
             "isFinalInvokeForWindow": False,
             "isWindowTerminatedEarly": False,
@@ -305,6 +305,7 @@ def check_configuration(outputs):
         "StartingPosition": "TRIM_HORIZON",
     }
     assert {name: mappings["projector"].get(name) for name in wanted} == wanted, mappings
+    assert not mappings["projector"].get("FilterCriteria"), mappings  # AWS refuses one beside the tumbling window
 
     queue = queue_attributes(outputs["events_queue_url"])
     wanted = {

@@ -33,7 +33,7 @@ const DEAD_LETTER_RETENTION_SECONDS: u64 = 14 * 86_400;
 const QUEUE_BATCH_SIZE: u32 = 10;
 const QUEUE_CONCURRENCY_MAX: u32 = 10;
 const STREAM_BATCH_SIZE: u32 = 1_000;
-const TUMBLING_WINDOW_SECONDS: u32 = 900;
+const TUMBLING_WINDOW_SECONDS: u32 = 60;
 const RECORD_AGE_SECONDS_MAX: u32 = 22 * 3_600;
 
 const PROCESSOR_TIMEOUT_SECONDS: u64 = 15;
@@ -182,7 +182,7 @@ impl Deployment {
             function_arn: self.function_arn(&self.function_name(Role::Projector)),
             stream_arn,
             batch_size: STREAM_BATCH_SIZE,
-            event_names: Some(["INSERT".to_owned(), "MODIFY".to_owned()].into()),
+            event_names: None,
             tumbling_window_seconds: Some(TUMBLING_WINDOW_SECONDS),
             report_batch_item_failures: true,
             bisect_batch_on_function_error: false,

@@ -100,23 +100,61 @@ async fn a_member_name_that_looks_like_a_number_in_disguise_arrives_as_it_was() 
     assert_eq!(get.send().await.unwrap().item.unwrap()["payload"], inner);
 }
 
-#[tokio::test]
-async fn a_removal_does_not_reach_the_projector() {
-    let cloud = cloud().await;
-    let mut events = deploy(&cloud, "event-processor-projector", |_| Ok(json!({"state": {}})));
-    let dynamodb = aws_sdk_dynamodb::Client::new(&sdk_config(&cloud).await);
-    let key = |sk: &str| [("tenant_id", "acme"), ("sk", sk)].map(|(k, v)| (k.to_owned(), AttributeValue::S(v.into())));
-    let table = cloud.deployment().events_table();
-    for sk in ["1", "2"] {
-        dynamodb.put_item().table_name(&table).set_item(Some(key(sk).into())).send().await.unwrap();
-        dynamodb.delete_item().table_name(&table).set_key(Some(key(sk).into())).send().await.unwrap();
-    }
+/// Runs the real functions, and hands each event of the projector's to the test once the projector is done with it.
+async fn deploy_all(cloud: &Cloud) -> mpsc::UnboundedReceiver<Value> {
+    local::functions::deploy(cloud).await.unwrap();
+    let projector = cloud.services().functions.get("event-processor-projector").unwrap();
+    let (sender, receiver) = mpsc::unbounded_channel();
+    cloud.deploy(Function::in_process("event-processor-projector", projector.timeout, move |invocation| {
+        let (projector, sender) = (projector.clone(), sender.clone());
+        async move {
+            let event: Value = serde_json::from_slice(&invocation.payload).unwrap();
+            let answer = local::lambda::invoke(&projector, invocation.payload).await;
+            sender.send(event).unwrap();
+            answer
+        }
+    }));
+    receiver
+}
+
+/// Waits for that many records and returns what happened to their items.
+async fn event_names(events: &mut mpsc::UnboundedReceiver<Value>, records: usize) -> Vec<Value> {
     let mut seen = Vec::new();
-    while seen.len() < 2 {
+    while seen.len() < records {
         let event = tokio::time::timeout(LIMIT, events.recv()).await.unwrap().unwrap();
         seen.extend(event["Records"].as_array().unwrap().iter().map(|record| record["eventName"].clone()));
     }
-    assert_eq!(seen, ["INSERT", "INSERT"]);
+    seen
+}
+
+#[tokio::test]
+async fn a_removed_entry_reaches_the_projector_and_changes_nothing() {
+    let cloud = cloud().await;
+    let mut events = deploy_all(&cloud).await;
+    // An INVALID entry, so that there is an alert that could be sent twice.
+    send(&cloud, "acme", "no JSON").await;
+    assert_eq!(event_names(&mut events, 1).await, ["INSERT"]);
+
+    let dynamodb = aws_sdk_dynamodb::Client::new(&sdk_config(&cloud).await);
+    let deployment = cloud.deployment();
+    let left = async || {
+        let projections = dynamodb.scan().table_name(deployment.projections_table()).send().await.unwrap();
+        let (failures, alerts) = cloud.services().world.look(|state, now_ms| {
+            let failures = state.sqs.queue_attributes(now_ms, &deployment.failures_queue()).unwrap();
+            (failures["ApproximateNumberOfMessages"].clone(), state.published_total)
+        });
+        (projections.items.unwrap(), failures, alerts)
+    };
+    let before = left().await;
+    assert!(!before.0.is_empty());
+    assert_eq!((before.1.as_str(), before.2), ("0", 1));
+
+    let table = deployment.events_table();
+    let entry = dynamodb.scan().table_name(&table).send().await.unwrap().items.unwrap().remove(0);
+    let key = ["tenant_id", "sk"].map(|name| (name.to_owned(), entry[name].clone()));
+    dynamodb.delete_item().table_name(&table).set_key(Some(key.into())).send().await.unwrap();
+    assert_eq!(event_names(&mut events, 1).await, ["REMOVE"]);
+    assert_eq!(left().await, before);
 }
 
 #[tokio::test]

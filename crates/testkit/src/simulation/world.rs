@@ -57,7 +57,7 @@ const DEAD_LETTER_QUEUE: &str = "events-dlq.fifo";
 const VISIBILITY_TIMEOUT_SECONDS: u64 = 90;
 const RECEIVES_MAX: usize = 5;
 const QUEUE_BATCH_SIZE: u32 = 10;
-const TUMBLING_WINDOW_SECONDS: u32 = 900;
+const TUMBLING_WINDOW_SECONDS: u32 = 60;
 const RECORD_AGE_SECONDS_MAX: u32 = 22 * 3_600;
 const PROCESSOR_TIMEOUT_SECONDS: u64 = 15;
 const PROJECTOR_TIMEOUT_SECONDS: u64 = 60;
@@ -252,7 +252,7 @@ impl<'t> World<'t> {
             function_arn: "projector".to_owned(),
             stream_arn: "events/stream".to_owned(),
             batch_size: *pick(&mut random, &STREAM_BATCH_SIZES),
-            event_names: Some(["INSERT".to_owned(), "MODIFY".to_owned()].into()),
+            event_names: None,
             tumbling_window_seconds: Some(TUMBLING_WINDOW_SECONDS),
             report_batch_item_failures: true,
             bisect_batch_on_function_error: false,
