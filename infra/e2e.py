@@ -301,6 +301,7 @@ def check_configuration(outputs):
     wanted = {
         "BatchSize": 1000,
         "ParallelizationFactor": 1,
+        "MaximumBatchingWindowInSeconds": 5,
         "MaximumRecordAgeInSeconds": 79200,
         "StartingPosition": "TRIM_HORIZON",
     }

@@ -127,9 +127,9 @@ variable "processor_concurrency_max" {
 }
 
 variable "projector_batching_window_seconds" {
-  description = "Seconds the stream's mapping gathers records before it calls the projector: fewer writes and calls, later numbers."
+  description = "Seconds the stream's mapping gathers records before it calls the projector: fewer writes and calls, later numbers. At 0 the projector's own writes and metric calls can cost more than the ledger's."
   type        = number
-  default     = 0
+  default     = 5
 
   validation {
     condition     = var.projector_batching_window_seconds >= 0 && var.projector_batching_window_seconds <= 300 && floor(var.projector_batching_window_seconds) == var.projector_batching_window_seconds

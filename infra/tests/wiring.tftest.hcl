@@ -249,6 +249,11 @@ run "stream_mapping" {
     condition     = length(aws_lambda_event_source_mapping.events_stream.filter_criteria) == 0
     error_message = "a filter stands beside the tumbling window, which AWS refuses"
   }
+
+  assert {
+    condition     = aws_lambda_event_source_mapping.events_stream.maximum_batching_window_in_seconds == 5
+    error_message = "records are not gathered for five seconds"
+  }
 }
 
 run "alarms" {
