@@ -8,6 +8,7 @@
 //! What it deliberately does not do: wire protocols, sleeping, permissions, or the faults of a real
 //! network. Whoever drives it (in real or simulated time) adds those.
 
+pub mod admission;
 pub mod attribute;
 pub mod cloudwatch;
 mod encoding;

@@ -17,6 +17,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use thiserror::Error;
 
+use crate::{admission::Refusal, sqs::SqsError};
+
 pub use queue::{QueueCompletion, QueueInvocation, QueueMapping, QueueMappingConfig};
 pub use stream::{Discarded, StreamInvocation, StreamMapping, StreamMappingConfig, StreamPoll, StreamRecord};
 
@@ -34,7 +36,7 @@ pub enum Outcome {
     TimedOut,
 }
 
-/// Refuses a step that does not fit the mapping's state.
+/// Refuses a mapping that AWS would refuse, or a step that does not fit the mapping's state.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum MappingError {
     #[error("no invocation {id} is running")]
@@ -43,9 +45,14 @@ pub enum MappingError {
     UnknownShard { shard_id: String },
     #[error("shard {shard_id} is closed")]
     ClosedShard { shard_id: String },
-    #[error("{parameter} must be between {minimum} and {maximum}")]
-    OutOfRange { parameter: &'static str, minimum: u64, maximum: u64 },
+    #[error("AWS refuses such a mapping")]
+    Refused(#[from] Refusal),
+    #[error("the queue cannot be read")]
+    Unreadable(#[source] SqsError),
 }
+
+/// The response type of `FunctionResponseTypes` that makes partial batch responses count.
+const REPORT_BATCH_ITEM_FAILURES: &str = "ReportBatchItemFailures";
 
 const BACK_OFF_MS: u64 = 1_000;
 const BACK_OFF_MS_MAX: u64 = 60_000;
@@ -93,9 +100,6 @@ fn back_off_ms(failures: u32) -> u64 {
     (BACK_OFF_MS << doublings).min(BACK_OFF_MS_MAX)
 }
 
-fn check_range(parameter: &'static str, value: u32, minimum: u32, maximum: u32) -> Result<(), MappingError> {
-    if (minimum..=maximum).contains(&value) {
-        return Ok(());
-    }
-    Err(MappingError::OutOfRange { parameter, minimum: u64::from(minimum), maximum: u64::from(maximum) })
+fn response_types(report_batch_item_failures: bool) -> Vec<String> {
+    report_batch_item_failures.then(|| REPORT_BATCH_ITEM_FAILURES.to_owned()).into_iter().collect()
 }

@@ -23,6 +23,7 @@ use thiserror::Error;
 use self::queue::{Content, IN_FLIGHT_MAX, Queue, State, Stored, Take};
 use self::settings::{Redrive, Scope, Settings};
 use crate::Account;
+use crate::admission::{QUEUE_RULES, QueueSettings, check};
 use crate::attribute;
 use crate::attribute::MessageAttributes;
 use crate::encoding::{md5_hex, uuid};
@@ -233,13 +234,9 @@ impl Sqs {
             return Err(SqsError::QueueDeletedRecently);
         }
         let fifo = queue_name.ends_with(rules::FIFO_SUFFIX);
-        if fifo && attributes.get("FifoQueue").map(String::as_str) != Some("true") {
-            return Err(SqsError::InvalidParameterValue {
-                parameter: "QueueName",
-                reason: "a name ending in .fifo needs the attribute FifoQueue=true",
-            });
-        }
         let settings = Settings::new(fifo).with(attributes)?;
+        let is_fifo = attributes.get("FifoQueue").is_some_and(|value| value == "true");
+        check(QUEUE_RULES, &QueueSettings { name_ends_in_fifo: Some(fifo), is_fifo, ..settings.admission() })?;
         self.check_redrive(&settings)?;
         let incarnation = self.take_number();
         self.deleted_ms.remove(queue_name);
@@ -526,6 +523,10 @@ impl Sqs {
         Ok(u64::from(queue.settings.visibility_timeout_seconds) * MS_PER_SECOND)
     }
 
+    pub(crate) fn is_fifo(&self, queue_name: &str) -> Result<bool, SqsError> {
+        Ok(self.queues.get(queue_name).ok_or(SqsError::QueueDoesNotExist)?.settings.fifo)
+    }
+
     /// Returns a queue with everything due applied.
     fn queue(&mut self, now_ms: u64, queue_name: &str) -> Result<&mut Queue, SqsError> {
         let queue = self.queues.get_mut(queue_name).ok_or(SqsError::QueueDoesNotExist)?;
@@ -545,14 +546,12 @@ impl Sqs {
         let Some(redrive) = &settings.redrive else {
             return Ok(());
         };
-        let refused = |reason| Err(SqsError::InvalidParameterValue { parameter: "RedrivePolicy", reason });
-        match self.dead_letter_queue(redrive) {
-            None => refused("dead letter target does not exist"),
-            Some(target) if target.settings.fifo != settings.fifo => {
-                refused("dead-letter target must be same type of queue as the source")
-            }
-            Some(_) => Ok(()),
-        }
+        let Some(target) = self.dead_letter_queue(redrive) else {
+            let reason = "dead letter target does not exist";
+            return Err(SqsError::InvalidParameterValue { parameter: "RedrivePolicy", reason });
+        };
+        let dead_letter_queue_is_fifo = Some(target.settings.fifo);
+        Ok(check(QUEUE_RULES, &QueueSettings { dead_letter_queue_is_fifo, ..settings.admission() })?)
     }
 
     fn dead_letter_queue(&self, redrive: &Redrive) -> Option<&Queue> {

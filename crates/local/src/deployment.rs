@@ -153,6 +153,7 @@ impl Deployment {
         sqs.create_queue(now_ms(), &self.dead_letter_queue(), &dead_letter_queue_attributes())?;
         sqs.create_queue(now_ms(), &self.events_queue(), &events_queue_attributes(&dead_letter_arn))?;
         sqs.create_queue(now_ms(), &self.failures_queue(), &QueueAttributes::new())?;
+        let queue_mapping = QueueMapping::new(self.queue_mapping(), &sqs)?;
         let mut sns = Sns::new(account);
         sns.create_topic(&self.alerts_topic(), &BTreeMap::new())?;
         Ok(State {
@@ -163,7 +164,7 @@ impl Deployment {
             published: Default::default(),
             published_total: 0,
             metrics: MetricStore::new(),
-            queue_mapping: QueueMapping::new(self.queue_mapping())?,
+            queue_mapping,
             stream_mapping: StreamMapping::new(self.stream_mapping(events_stream_arn))?,
         })
     }
@@ -173,10 +174,13 @@ impl Deployment {
             queue_name: self.events_queue(),
             batch_size: QUEUE_BATCH_SIZE,
             concurrency_max: QUEUE_CONCURRENCY_MAX,
+            function_timeout_seconds: PROCESSOR_TIMEOUT_SECONDS as u32,
             report_batch_item_failures: true,
         }
     }
 
+    /// The stream's mapping as on AWS, but without a batching window: there it saves calls that cost money, here
+    /// nobody wants to wait for the numbers.
     fn stream_mapping(&self, stream_arn: String) -> StreamMappingConfig {
         StreamMappingConfig {
             function_arn: self.function_arn(&self.function_name(Role::Projector)),

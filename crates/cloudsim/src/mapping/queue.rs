@@ -10,21 +10,24 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::{ItemFailures, MappingError, Outcome, back_off_ms, check_range, item_failures};
+use super::{ItemFailures, MappingError, Outcome, back_off_ms, item_failures, response_types};
+use crate::admission::{EventSource, MAPPING_RULES, MappingSettings, check};
 use crate::attribute::{AttributeValue, MessageAttribute};
 use crate::encoding::base64;
-use crate::sqs::{RECEIVE_MESSAGES_MAX, ReceiveRequest, ReceivedMessage, Sqs, SqsError};
+use crate::sqs::{ReceiveRequest, ReceivedMessage, Sqs, SqsError};
 
-const CONCURRENCY_MAX: u32 = 1_000;
+const MS_PER_SECOND: u64 = 1_000;
 
 /// Configures a mapping from a queue to a function.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct QueueMappingConfig {
     pub queue_name: String,
-    /// 1 to 10.
+    /// 1 to 10: there is no batching window here.
     pub batch_size: u32,
-    /// Invocations at a time, 1 to 1,000 (AWS itself takes 2 or more).
+    /// Invocations at a time, 2 to 1,000.
     pub concurrency_max: u32,
+    /// The function's own; the queue must hide a message for at least as long.
+    pub function_timeout_seconds: u32,
     /// `FunctionResponseTypes = ["ReportBatchItemFailures"]`.
     pub report_batch_item_failures: bool,
 }
@@ -71,11 +74,26 @@ struct Batch {
     retry_ms: Option<u64>,
 }
 
+impl QueueMappingConfig {
+    /// Returns what AWS would be asked for, and what it would look up.
+    fn settings(&self, sqs: &Sqs) -> Result<MappingSettings, SqsError> {
+        let source = if sqs.is_fifo(&self.queue_name)? { EventSource::FifoQueue } else { EventSource::StandardQueue };
+        let visibility_timeout_ms = sqs.visibility_timeout_ms(&self.queue_name)?;
+        Ok(MappingSettings {
+            batch_size: Some(self.batch_size.into()),
+            concurrency_max: Some(self.concurrency_max.into()),
+            response_types: response_types(self.report_batch_item_failures),
+            function_timeout_seconds: Some(self.function_timeout_seconds.into()),
+            visibility_timeout_seconds: i64::try_from(visibility_timeout_ms / MS_PER_SECOND).ok(),
+            ..MappingSettings::of(source)
+        })
+    }
+}
+
 impl QueueMapping {
-    /// Makes a mapping; refuses figures outside their range.
-    pub fn new(config: QueueMappingConfig) -> Result<Self, MappingError> {
-        check_range("BatchSize", config.batch_size, 1, RECEIVE_MESSAGES_MAX)?;
-        check_range("MaximumConcurrency", config.concurrency_max, 1, CONCURRENCY_MAX)?;
+    /// Makes a mapping; refuses what AWS refuses. As on AWS, a later change of the queue is not checked.
+    pub fn new(config: QueueMappingConfig, sqs: &Sqs) -> Result<Self, MappingError> {
+        check(MAPPING_RULES, &config.settings(sqs).map_err(MappingError::Unreadable)?)?;
         Ok(Self { concurrency: config.concurrency_max, config, batches: BTreeMap::new(), next_id: 1 })
     }
 

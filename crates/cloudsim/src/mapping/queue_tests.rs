@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::Account;
 use crate::attribute::{AttributeValue, MessageAttribute, MessageAttributes};
-use crate::sqs::{QueueAttributes, SendRequest, Sqs};
+use crate::sqs::{QueueAttributes, SendRequest, Sqs, SqsError};
 
 const NOW: u64 = 1_800_000_000_000;
 const SECOND: u64 = 1_000;
@@ -30,12 +30,13 @@ fn config() -> QueueMappingConfig {
         queue_name: QUEUE.to_owned(),
         batch_size: 10,
         concurrency_max: 4,
+        function_timeout_seconds: 15,
         report_batch_item_failures: true,
     }
 }
 
 fn mapping() -> QueueMapping {
-    QueueMapping::new(config()).unwrap()
+    QueueMapping::new(config(), &sqs()).unwrap()
 }
 
 fn bodies(invocation: &QueueInvocation) -> Vec<&str> {
@@ -46,7 +47,7 @@ fn bodies(invocation: &QueueInvocation) -> Vec<&str> {
 fn completion_of(report_batch_item_failures: bool, outcome: impl Fn(&[String]) -> Outcome) -> QueueCompletion {
     let mut sqs = sqs();
     let ids: Vec<String> = ["a", "b", "c"].iter().map(|body| send(&mut sqs, "g", body)).collect();
-    let mut mapping = QueueMapping::new(QueueMappingConfig { report_batch_item_failures, ..config() }).unwrap();
+    let mut mapping = QueueMapping::new(QueueMappingConfig { report_batch_item_failures, ..config() }, &sqs).unwrap();
     let invocation = mapping.poll(NOW, &mut sqs).unwrap().remove(0);
     mapping.complete(NOW, &mut sqs, invocation.id, &outcome(&ids)).unwrap()
 }
@@ -126,7 +127,8 @@ fn no_more_invocations_run_than_the_concurrency_allows() {
     for number in 0..6 {
         send(&mut sqs, &format!("g{number}"), &number.to_string());
     }
-    let mut mapping = QueueMapping::new(QueueMappingConfig { batch_size: 1, concurrency_max: 2, ..config() }).unwrap();
+    let config = QueueMappingConfig { batch_size: 1, concurrency_max: 2, ..config() };
+    let mut mapping = QueueMapping::new(config, &sqs).unwrap();
     let running = mapping.poll(NOW, &mut sqs).unwrap();
     assert_eq!(running.len(), 2);
     assert_eq!(mapping.poll(NOW, &mut sqs).unwrap(), []);
@@ -232,7 +234,7 @@ fn concurrency_after(report_batch_item_failures: bool, outcome: &Outcome) -> usi
         send(&mut sqs, &format!("g{number}"), &number.to_string());
     }
     let config = QueueMappingConfig { batch_size: 1, report_batch_item_failures, ..config() };
-    let mut mapping = QueueMapping::new(config).unwrap();
+    let mut mapping = QueueMapping::new(config, &sqs).unwrap();
     for invocation in mapping.poll(NOW, &mut sqs).unwrap().split_off(1) {
         mapping.complete(NOW, &mut sqs, invocation.id, &Outcome::Succeeded(None)).unwrap();
     }
@@ -297,9 +299,19 @@ fn forgotten_invocations_come_back_by_their_visibility_timeout() {
 }
 
 #[test]
-fn figures_out_of_range_are_refused() {
-    for (batch_size, concurrency_max) in [(0, 1), (11, 1), (1, 0), (1, 1_001)] {
-        let config = QueueMappingConfig { batch_size, concurrency_max, ..config() };
-        assert!(matches!(QueueMapping::new(config), Err(MappingError::OutOfRange { .. })));
-    }
+fn a_mapping_that_aws_refuses_cannot_be_made() {
+    let sqs = sqs();
+    let refused = |config| match QueueMapping::new(config, &sqs).unwrap_err() {
+        MappingError::Refused(refusal) => refusal.parameter,
+        other => panic!("{other}"),
+    };
+    assert_eq!(refused(QueueMappingConfig { batch_size: 0, ..config() }), "BatchSize");
+    assert_eq!(refused(QueueMappingConfig { batch_size: 11, ..config() }), "BatchSize");
+    assert_eq!(refused(QueueMappingConfig { concurrency_max: 1, ..config() }), "ScalingConfig");
+    assert_eq!(refused(QueueMappingConfig { concurrency_max: 1_001, ..config() }), "ScalingConfig");
+    assert_eq!(refused(QueueMappingConfig { function_timeout_seconds: 91, ..config() }), "FunctionName");
+    assert!(QueueMapping::new(QueueMappingConfig { function_timeout_seconds: 90, ..config() }, &sqs).is_ok());
+    let nowhere = QueueMappingConfig { queue_name: "nowhere.fifo".to_owned(), ..config() };
+    let unreadable = QueueMapping::new(nowhere, &sqs).map(|_| ());
+    assert_eq!(unreadable, Err(MappingError::Unreadable(SqsError::QueueDoesNotExist)));
 }

@@ -13,14 +13,9 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::{ItemFailures, MappingError, Outcome, back_off_ms, check_range, item_failures};
+use super::{ItemFailures, MappingError, Outcome, back_off_ms, item_failures, response_types};
+use crate::admission::{EventSource, MAPPING_RULES, MappingSettings, check};
 use crate::encoding::{iso_millis, iso_seconds, uuid};
-
-const BATCH_SIZE_MAX: u32 = 10_000;
-const WINDOW_SECONDS_MAX: u32 = 900;
-const RETRY_ATTEMPTS_MAX: u32 = 10_000;
-const RECORD_AGE_SECONDS_MIN: u32 = 60;
-const RECORD_AGE_SECONDS_MAX: u32 = 604_800;
 
 /// A batch ends where its event would pass this. (Lambda quotas: invocation payload.)
 const EVENT_BYTES_MAX: usize = 6 * 1_024 * 1_024;
@@ -39,9 +34,9 @@ pub struct StreamMappingConfig {
     /// 1 to 10,000.
     pub batch_size: u32,
     /// The event filter: only records with these event names reach the function; `None` lets all
-    /// pass.
+    /// pass. AWS refuses it beside a tumbling window.
     pub event_names: Option<BTreeSet<String>>,
-    /// 1 to 900; `None` is a plain mapping.
+    /// Up to 900; 0 and `None` are a plain mapping.
     pub tumbling_window_seconds: Option<u32>,
     pub report_batch_item_failures: bool,
     pub bisect_batch_on_function_error: bool,
@@ -184,19 +179,31 @@ impl Condition {
     }
 }
 
+impl StreamMappingConfig {
+    /// Returns what AWS would be asked for.
+    #[must_use]
+    pub fn settings(&self) -> MappingSettings {
+        let or_for_ever = |figure: Option<u32>| Some(figure.map_or(-1, i64::from));
+        MappingSettings {
+            batch_size: Some(self.batch_size.into()),
+            batching_window_seconds: Some(0),
+            parallelization_factor: Some(1),
+            tumbling_window_seconds: Some(self.tumbling_window_seconds.unwrap_or(0).into()),
+            filters: usize::from(self.event_names.is_some()),
+            starting_position: Some("TRIM_HORIZON".to_owned()),
+            retry_attempts_max: or_for_ever(self.maximum_retry_attempts),
+            record_age_seconds_max: or_for_ever(self.maximum_record_age_seconds),
+            response_types: response_types(self.report_batch_item_failures),
+            ..MappingSettings::of(EventSource::Stream)
+        }
+    }
+}
+
 impl StreamMapping {
-    /// Makes a mapping; refuses figures outside their range.
-    pub fn new(config: StreamMappingConfig) -> Result<Self, MappingError> {
-        check_range("BatchSize", config.batch_size, 1, BATCH_SIZE_MAX)?;
-        if let Some(seconds) = config.tumbling_window_seconds {
-            check_range("TumblingWindowInSeconds", seconds, 1, WINDOW_SECONDS_MAX)?;
-        }
-        if let Some(attempts) = config.maximum_retry_attempts {
-            check_range("MaximumRetryAttempts", attempts, 0, RETRY_ATTEMPTS_MAX)?;
-        }
-        if let Some(seconds) = config.maximum_record_age_seconds {
-            check_range("MaximumRecordAgeInSeconds", seconds, RECORD_AGE_SECONDS_MIN, RECORD_AGE_SECONDS_MAX)?;
-        }
+    /// Makes a mapping; refuses what AWS refuses.
+    pub fn new(mut config: StreamMappingConfig) -> Result<Self, MappingError> {
+        check(MAPPING_RULES, &config.settings())?;
+        config.tumbling_window_seconds = config.tumbling_window_seconds.filter(|seconds| *seconds > 0);
         Ok(Self { config, shards: BTreeMap::new(), next_id: 1 })
     }
 

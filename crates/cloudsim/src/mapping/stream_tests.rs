@@ -473,16 +473,28 @@ fn a_forgotten_invocation_is_offered_again_after_a_snapshot() {
 }
 
 #[test]
-fn figures_out_of_range_are_refused() {
-    for refused in [
-        StreamMappingConfig { batch_size: 0, ..config() },
-        StreamMappingConfig { batch_size: 10_001, ..config() },
-        StreamMappingConfig { tumbling_window_seconds: Some(901), ..config() },
-        StreamMappingConfig { maximum_retry_attempts: Some(10_001), ..config() },
-        StreamMappingConfig { maximum_record_age_seconds: Some(59), ..config() },
+fn a_mapping_that_aws_refuses_cannot_be_made() {
+    let filter = Some(BTreeSet::from(["INSERT".to_owned()]));
+    for (refused, parameter) in [
+        (StreamMappingConfig { batch_size: 0, ..config() }, "BatchSize"),
+        (StreamMappingConfig { batch_size: 10_001, ..config() }, "BatchSize"),
+        (StreamMappingConfig { tumbling_window_seconds: Some(901), ..config() }, "TumblingWindowInSeconds"),
+        (StreamMappingConfig { event_names: filter, ..windowed() }, "TumblingWindowInSeconds"),
+        (StreamMappingConfig { maximum_retry_attempts: Some(10_001), ..config() }, "MaximumRetryAttempts"),
+        (StreamMappingConfig { maximum_record_age_seconds: Some(59), ..config() }, "MaximumRecordAgeInSeconds"),
     ] {
-        assert!(matches!(StreamMapping::new(refused), Err(MappingError::OutOfRange { .. })));
+        match StreamMapping::new(refused).unwrap_err() {
+            MappingError::Refused(refusal) => assert_eq!(refusal.parameter, parameter),
+            other => panic!("{other}"),
+        }
     }
+}
+
+#[test]
+fn a_tumbling_window_of_no_length_is_a_plain_mapping() {
+    let mut mapping =
+        mapping_with(StreamMappingConfig { tumbling_window_seconds: Some(0), ..config() }, vec![record(1)]);
+    assert!(poll_one(&mut mapping, NOW).event.get("window").is_none());
 }
 
 // Whatever happens.

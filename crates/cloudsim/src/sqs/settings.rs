@@ -1,24 +1,21 @@
-//! The settable attributes of a queue: their names, ranges and how they depend on each other.
+//! The settable attributes of a queue: their names and values. What AWS refuses of them is `admission`'s.
 //! (SQS API reference, `CreateQueue` and `SetQueueAttributes`.)
 
 use std::collections::BTreeMap;
-use std::ops::RangeInclusive;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{QueueAttributes, SqsError};
+use crate::admission::{Code, QUEUE_RULES, QueueSettings, Refusal, check};
 
-const VISIBILITY_TIMEOUT_SECONDS: RangeInclusive<u32> = 0..=43_200;
-const RETENTION_SECONDS: RangeInclusive<u32> = 60..=1_209_600;
-const DELAY_SECONDS: RangeInclusive<u32> = 0..=900;
-const MESSAGE_BYTES: RangeInclusive<u32> = 1_024..=1_048_576;
-const WAIT_SECONDS: RangeInclusive<u32> = 0..=20;
-const RECEIVES: RangeInclusive<u32> = 1..=1_000;
+const MESSAGE_BYTES_DEFAULT: u32 = 1_048_576;
+const KMS_KEY: &str = "KmsMasterKeyId";
+const ENCRYPTED_BY_SQS: &str = "SqsManagedSseEnabled";
 
 /// Attributes that change nothing in the model and are kept as they came.
 const TEXT_ATTRIBUTES: [&str; 5] =
-    ["Policy", "RedriveAllowPolicy", "KmsMasterKeyId", "KmsDataKeyReusePeriodSeconds", "SqsManagedSseEnabled"];
+    ["Policy", "RedriveAllowPolicy", KMS_KEY, "KmsDataKeyReusePeriodSeconds", ENCRYPTED_BY_SQS];
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Settings {
@@ -59,7 +56,7 @@ impl Settings {
             visibility_timeout_seconds: 30,
             retention_seconds: 345_600,
             delay_seconds: 0,
-            message_bytes_max: *MESSAGE_BYTES.end(),
+            message_bytes_max: MESSAGE_BYTES_DEFAULT,
             wait_seconds: 0,
             redrive: None,
             texts: BTreeMap::new(),
@@ -72,10 +69,33 @@ impl Settings {
         for (name, value) in attributes {
             changed.set(name, value)?;
         }
-        if changed.throughput_limit == Scope::MessageGroup && changed.deduplication_scope == Scope::Queue {
-            return Err(invalid("FifoThroughputLimit", "perMessageGroupId needs the deduplication scope messageGroup"));
+        // Recorded: a key turns SQS's own encryption off, and its removal turns that on again.
+        if let Some(key) = attributes.get(KMS_KEY)
+            && !attributes.contains_key(ENCRYPTED_BY_SQS)
+        {
+            changed.set_text(ENCRYPTED_BY_SQS, if key.is_empty() { "true" } else { "false" });
         }
+        check(QUEUE_RULES, &changed.admission())?;
         Ok(changed)
+    }
+
+    /// Returns what the rules of queues are about, but for the names of this queue and its dead-letter queue.
+    pub(super) fn admission(&self) -> QueueSettings {
+        QueueSettings {
+            name_ends_in_fifo: None,
+            is_fifo: self.fifo,
+            visibility_timeout_seconds: Some(self.visibility_timeout_seconds.into()),
+            retention_seconds: Some(self.retention_seconds.into()),
+            delay_seconds: Some(self.delay_seconds.into()),
+            message_bytes_max: Some(self.message_bytes_max.into()),
+            wait_seconds: Some(self.wait_seconds.into()),
+            receives_max: self.redrive.as_ref().map(|redrive| redrive.receives_max.into()),
+            dead_letter_queue_is_fifo: None,
+            is_deduplicated_per_group: self.deduplication_scope == Scope::MessageGroup,
+            has_throughput_per_group: self.throughput_limit == Scope::MessageGroup,
+            has_kms_key: self.texts.contains_key(KMS_KEY),
+            is_encrypted_by_sqs: self.texts.get(ENCRYPTED_BY_SQS).map(|text| text == "true"),
+        }
     }
 
     /// Returns all settable attributes; FIFO ones only for FIFO queues, texts only where set.
@@ -113,19 +133,11 @@ impl Settings {
 
     fn set(&mut self, name: &str, value: &str) -> Result<(), SqsError> {
         match name {
-            "VisibilityTimeout" => {
-                self.visibility_timeout_seconds = number(name, value, &VISIBILITY_TIMEOUT_SECONDS)?;
-            }
-            "MessageRetentionPeriod" => {
-                self.retention_seconds = number(name, value, &RETENTION_SECONDS)?;
-            }
-            "DelaySeconds" => self.delay_seconds = number(name, value, &DELAY_SECONDS)?,
-            "MaximumMessageSize" => {
-                self.message_bytes_max = number(name, value, &MESSAGE_BYTES)?;
-            }
-            "ReceiveMessageWaitTimeSeconds" => {
-                self.wait_seconds = number(name, value, &WAIT_SECONDS)?;
-            }
+            "VisibilityTimeout" => self.visibility_timeout_seconds = number(name, value)?,
+            "MessageRetentionPeriod" => self.retention_seconds = number(name, value)?,
+            "DelaySeconds" => self.delay_seconds = number(name, value)?,
+            "MaximumMessageSize" => self.message_bytes_max = number(name, value)?,
+            "ReceiveMessageWaitTimeSeconds" => self.wait_seconds = number(name, value)?,
             "RedrivePolicy" => self.redrive = redrive(value)?,
             "FifoQueue" | "ContentBasedDeduplication" | "DeduplicationScope" | "FifoThroughputLimit" => {
                 self.set_fifo(name, value)?
@@ -170,11 +182,8 @@ impl Settings {
     }
 }
 
-fn number(name: &str, value: &str, range: &RangeInclusive<u32>) -> Result<u32, SqsError> {
-    match value.parse() {
-        Ok(number) if range.contains(&number) => Ok(number),
-        _ => Err(invalid(name, "not a whole number in its range")),
-    }
+fn number(name: &str, value: &str) -> Result<u32, SqsError> {
+    value.parse().map_err(|_| invalid(name, "not a whole number"))
 }
 
 /// Reads a redrive policy; an empty text removes it. The count may be a JSON number or a string.
@@ -190,7 +199,20 @@ fn redrive(text: &str) -> Result<Option<Redrive>, SqsError> {
         Value::String(text) => text.clone(),
         other => other.to_string(),
     };
-    Ok(Some(Redrive { target_arn: target_arn.to_owned(), receives_max: number(NAME, &count, &RECEIVES)? }))
+    Ok(Some(Redrive { target_arn: target_arn.to_owned(), receives_max: number(NAME, &count)? }))
+}
+
+impl From<Refusal> for SqsError {
+    fn from(refusal: Refusal) -> Self {
+        let Refusal { parameter, code, text: reason, .. } = refusal;
+        match code {
+            Code::InvalidAttributeName => Self::InvalidAttributeName { name: parameter.to_owned() },
+            Code::InvalidParameterValue => Self::InvalidParameterValue { parameter, reason },
+            Code::InvalidAttributeValue | Code::InvalidParameterValueException | Code::ValidationException => {
+                invalid(parameter, reason)
+            }
+        }
+    }
 }
 
 fn invalid(name: &str, reason: &'static str) -> SqsError {

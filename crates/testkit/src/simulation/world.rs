@@ -242,12 +242,14 @@ impl<'t> World<'t> {
         let start_ms = scenario.start_ms;
         sqs.create_queue(start_ms, DEAD_LETTER_QUEUE, &attributes(&fifo)).expect("a queue");
         sqs.create_queue(start_ms, QUEUE, &attributes(&[&fifo[..], &events[..]].concat())).expect("a queue");
-        let queue_mapping = QueueMapping::new(QueueMappingConfig {
+        let processor = QueueMappingConfig {
             queue_name: QUEUE.to_owned(),
             batch_size: QUEUE_BATCH_SIZE,
             concurrency_max: PROCESSORS_MAX,
+            function_timeout_seconds: PROCESSOR_TIMEOUT_SECONDS as u32,
             report_batch_item_failures: true,
-        });
+        };
+        let queue_mapping = QueueMapping::new(processor, &sqs);
         let mut stream_mapping = StreamMapping::new(StreamMappingConfig {
             function_arn: "projector".to_owned(),
             stream_arn: "events/stream".to_owned(),

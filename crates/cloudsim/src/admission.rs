@@ -1,0 +1,502 @@
+//! What AWS refuses when a queue or an event source mapping is created or changed: one table of rules for each of the
+//! two, so that the models here and a test over the Terraform files obey the same rules.
+//!
+//! Not here: whether the named resources exist, and the permissions of whoever creates them.
+
+#[cfg(test)]
+mod tests;
+
+use std::ops::RangeInclusive;
+
+use thiserror::Error;
+
+use Code::{
+    InvalidAttributeName, InvalidAttributeValue, InvalidParameterValue, InvalidParameterValueException,
+    ValidationException,
+};
+use Source::{Documented, Fact};
+
+/// One rule about settings of type `S`.
+pub struct Rule<S: 'static> {
+    /// What must hold; unique, so it is also the rule's name.
+    pub claim: &'static str,
+    /// The parameter or attribute that AWS's error is about.
+    pub parameter: &'static str,
+    pub code: Code,
+    /// AWS's own words, where they are recorded.
+    pub words: Option<&'static str>,
+    pub source: Source,
+    /// `None` where the settings leave open what the rule is about.
+    pub admits: fn(&S) -> Option<bool>,
+}
+
+/// An error code, called as AWS calls it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Code {
+    InvalidAttributeName,
+    InvalidAttributeValue,
+    InvalidParameterValue,
+    InvalidParameterValueException,
+    ValidationException,
+}
+
+/// How a rule is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    /// An observation of AWS that is written down under this id.
+    Fact(&'static str),
+    /// A page of AWS's documentation.
+    Documented(&'static str),
+}
+
+/// A refusal by AWS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("{code:?}: {text}")]
+pub struct Refusal {
+    pub claim: &'static str,
+    pub parameter: &'static str,
+    pub code: Code,
+    /// AWS's words where they are recorded, else the claim.
+    pub text: &'static str,
+}
+
+/// Checks settings against all rules and returns the first refusal.
+pub fn check<S>(rules: &[Rule<S>], settings: &S) -> Result<(), Refusal> {
+    match rules.iter().find(|rule| (rule.admits)(settings) == Some(false)) {
+        None => Ok(()),
+        Some(Rule { claim, parameter, code, words, .. }) => {
+            Err(Refusal { claim, parameter, code: *code, text: words.unwrap_or(claim) })
+        }
+    }
+}
+
+/// What an event source mapping reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EventSource {
+    /// A DynamoDB stream.
+    Stream,
+    StandardQueue,
+    FifoQueue,
+}
+
+/// A kind of queue or topic that takes what a mapping gave up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Destination {
+    Standard,
+    Fifo,
+}
+
+/// What `CreateEventSourceMapping` is asked for, and what it looks up. `None` means not stated.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MappingSettings {
+    pub source: EventSource,
+    pub batch_size: Option<i64>,
+    pub batching_window_seconds: Option<i64>,
+    pub parallelization_factor: Option<i64>,
+    /// 0 is a plain mapping.
+    pub tumbling_window_seconds: Option<i64>,
+    pub filters: usize,
+    pub starting_position: Option<String>,
+    /// -1 is without limit.
+    pub retry_attempts_max: Option<i64>,
+    /// -1 is without limit.
+    pub record_age_seconds_max: Option<i64>,
+    pub concurrency_max: Option<i64>,
+    pub has_provisioned_pollers: bool,
+    pub response_types: Vec<String>,
+    pub on_failure: Option<Destination>,
+    pub has_on_success: bool,
+    pub function_timeout_seconds: Option<i64>,
+    /// The source queue's.
+    pub visibility_timeout_seconds: Option<i64>,
+    /// What the function's role may do with the source.
+    pub source_actions: Option<Vec<String>>,
+}
+
+impl MappingSettings {
+    /// Returns settings that state nothing.
+    #[must_use]
+    pub fn of(source: EventSource) -> Self {
+        Self {
+            source,
+            batch_size: None,
+            batching_window_seconds: None,
+            parallelization_factor: None,
+            tumbling_window_seconds: None,
+            filters: 0,
+            starting_position: None,
+            retry_attempts_max: None,
+            record_age_seconds_max: None,
+            concurrency_max: None,
+            has_provisioned_pollers: false,
+            response_types: Vec::new(),
+            on_failure: None,
+            has_on_success: false,
+            function_timeout_seconds: None,
+            visibility_timeout_seconds: None,
+            source_actions: None,
+        }
+    }
+
+    fn of_stream(&self) -> Option<&Self> {
+        (self.source == EventSource::Stream).then_some(self)
+    }
+
+    fn of_queue(&self) -> Option<&Self> {
+        (self.source != EventSource::Stream).then_some(self)
+    }
+
+    fn of_fifo_queue(&self) -> Option<&Self> {
+        (self.source == EventSource::FifoQueue).then_some(self)
+    }
+
+    /// Says whether there is a tumbling window.
+    fn is_windowed(&self) -> bool {
+        self.tumbling_window_seconds.is_some_and(|seconds| seconds != 0)
+    }
+
+    fn may(&self, needed: &[&str]) -> Option<bool> {
+        let actions = self.source_actions.as_ref()?;
+        Some(needed.iter().all(|needed| actions.iter().any(|action| action == needed)))
+    }
+}
+
+/// What `CreateQueue` and `SetQueueAttributes` are asked for. `None` means not stated.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct QueueSettings {
+    pub name_ends_in_fifo: Option<bool>,
+    pub is_fifo: bool,
+    pub visibility_timeout_seconds: Option<i64>,
+    pub retention_seconds: Option<i64>,
+    pub delay_seconds: Option<i64>,
+    pub message_bytes_max: Option<i64>,
+    pub wait_seconds: Option<i64>,
+    pub receives_max: Option<i64>,
+    pub dead_letter_queue_is_fifo: Option<bool>,
+    pub is_deduplicated_per_group: bool,
+    pub has_throughput_per_group: bool,
+    pub has_kms_key: bool,
+    pub is_encrypted_by_sqs: Option<bool>,
+}
+
+// Lambda API reference, `CreateEventSourceMapping`.
+const STREAM_BATCH_SIZE: RangeInclusive<i64> = 1..=10_000;
+const QUEUE_BATCH_SIZE: RangeInclusive<i64> = 1..=10_000;
+const BATCHING_WINDOW_SECONDS: RangeInclusive<i64> = 0..=300;
+const PARALLELIZATION_FACTOR: RangeInclusive<i64> = 1..=10;
+const TUMBLING_WINDOW_SECONDS: RangeInclusive<i64> = 0..=900;
+const RECORD_AGE_SECONDS: RangeInclusive<i64> = 60..=604_800;
+const RETRY_ATTEMPTS: RangeInclusive<i64> = -1..=10_000;
+const CONCURRENCY: RangeInclusive<i64> = 2..=1_000;
+const FOR_EVER: i64 = -1;
+
+/// A larger batch takes more than one receive, so it needs time to be gathered.
+const QUEUE_BATCH_SIZE_WITHOUT_WINDOW_MAX: i64 = 10;
+
+// SQS API reference, `CreateQueue`.
+const VISIBILITY_TIMEOUT_SECONDS: RangeInclusive<i64> = 0..=43_200;
+const RETENTION_SECONDS: RangeInclusive<i64> = 60..=1_209_600;
+const DELAY_SECONDS: RangeInclusive<i64> = 0..=900;
+const MESSAGE_BYTES: RangeInclusive<i64> = 1_024..=1_048_576;
+const WAIT_SECONDS: RangeInclusive<i64> = 0..=20;
+const RECEIVES: RangeInclusive<i64> = 1..=1_000;
+
+const MAPPING_PAGE: Source = Documented("Lambda API reference, CreateEventSourceMapping");
+const QUEUE_PAGE: Source = Documented("SQS API reference, CreateQueue");
+
+/// The rules of event source mappings.
+pub const MAPPING_RULES: &[Rule<MappingSettings>] = &[
+    Rule {
+        claim: "a tumbling window excludes a filter",
+        parameter: "TumblingWindowInSeconds",
+        code: InvalidParameterValueException,
+        words: Some("Tumbling window period should be zero when FilterCriteria is configured"),
+        source: Fact("stream_mapping/stream-tumbling-window-with-filter"),
+        admits: |mapping| mapping.is_windowed().then_some(mapping.filters == 0),
+    },
+    Rule {
+        claim: "a tumbling window needs parallelization factor 1",
+        parameter: "ParallelizationFactor",
+        code: InvalidParameterValueException,
+        words: Some("Parallelization factor must be equal to 1 when tumbling window period is configured"),
+        source: Fact("stream_mapping/stream-tumbling-window-with-parallelization"),
+        admits: |mapping| mapping.is_windowed().then_some(mapping.parallelization_factor.unwrap_or(1) == 1),
+    },
+    Rule {
+        claim: "a tumbling window has 0 to 900 s",
+        parameter: "TumblingWindowInSeconds",
+        code: ValidationException,
+        words: None,
+        source: Fact("stream_mapping/stream-tumbling-window-over-900"),
+        admits: |mapping| is_in(&TUMBLING_WINDOW_SECONDS, mapping.tumbling_window_seconds),
+    },
+    Rule {
+        claim: "a stream's batch has 1 to 10,000 records",
+        parameter: "BatchSize",
+        code: ValidationException,
+        words: None,
+        source: Fact("stream_mapping/stream-batch-over-10000"),
+        admits: |mapping| is_in(&STREAM_BATCH_SIZE, mapping.of_stream()?.batch_size),
+    },
+    Rule {
+        claim: "a batching window has 0 to 300 s",
+        parameter: "MaximumBatchingWindowInSeconds",
+        code: ValidationException,
+        words: None,
+        source: Fact("stream_mapping/stream-batching-window-over-300"),
+        admits: |mapping| is_in(&BATCHING_WINDOW_SECONDS, mapping.batching_window_seconds),
+    },
+    Rule {
+        claim: "the parallelization factor is 1 to 10",
+        parameter: "ParallelizationFactor",
+        code: ValidationException,
+        words: None,
+        source: Fact("stream_mapping/stream-parallelization-over-10"),
+        admits: |mapping| is_in(&PARALLELIZATION_FACTOR, mapping.parallelization_factor),
+    },
+    Rule {
+        claim: "a record's maximum age is -1 or 60 to 604,800 s",
+        parameter: "MaximumRecordAgeInSeconds",
+        code: InvalidParameterValueException,
+        words: Some("MaximumRecordAgeInSeconds must be either -1 (forever) or between 60 and 604800 (inclusive)"),
+        source: Fact("stream_mapping/stream-record-age-range"),
+        admits: |mapping| {
+            let seconds = mapping.record_age_seconds_max?;
+            Some(seconds == FOR_EVER || RECORD_AGE_SECONDS.contains(&seconds))
+        },
+    },
+    Rule {
+        claim: "retries are -1 to 10,000",
+        parameter: "MaximumRetryAttempts",
+        code: ValidationException,
+        words: None,
+        source: MAPPING_PAGE,
+        admits: |mapping| is_in(&RETRY_ATTEMPTS, mapping.retry_attempts_max),
+    },
+    Rule {
+        claim: "a stream's mapping states where it starts",
+        parameter: "StartingPosition",
+        code: InvalidParameterValueException,
+        words: Some(
+            "1 validation error detected: Value null at 'startingPosition' failed to satisfy constraint: Member must \
+             not be null.",
+        ),
+        source: Fact("stream_mapping/stream-starting-position-missing"),
+        admits: |mapping| Some(mapping.of_stream()?.starting_position.is_some()),
+    },
+    Rule {
+        claim: "a DynamoDB stream is read from TRIM_HORIZON or LATEST",
+        parameter: "StartingPosition",
+        code: InvalidParameterValueException,
+        words: None,
+        source: Fact("stream_mapping/stream-starting-position-at-timestamp"),
+        admits: |mapping| {
+            let position = mapping.of_stream()?.starting_position.as_deref()?;
+            Some(["TRIM_HORIZON", "LATEST"].contains(&position))
+        },
+    },
+    Rule {
+        claim: "a stream's mapping has no maximum concurrency",
+        parameter: "ScalingConfig",
+        code: InvalidParameterValueException,
+        words: Some("Unsupported ScalingConfig parameter for given event source mapping type."),
+        source: Fact("stream_mapping/stream-scaling-config-refused"),
+        admits: |mapping| Some(mapping.of_stream()?.concurrency_max.is_none()),
+    },
+    Rule {
+        claim: "what a stream's mapping gives up goes to a standard queue or topic",
+        parameter: "DestinationConfig",
+        code: InvalidParameterValueException,
+        words: None,
+        source: Fact("stream_mapping/stream-fifo-destination-refused"),
+        admits: |mapping| mapping.of_stream()?.on_failure.map(|destination| destination == Destination::Standard),
+    },
+    Rule {
+        claim: "a stream's mapping has no destination for successes",
+        parameter: "DestinationConfig",
+        code: InvalidParameterValueException,
+        words: None,
+        source: Fact("stream_mapping/stream-on-success-refused"),
+        admits: |mapping| Some(!mapping.of_stream()?.has_on_success),
+    },
+    Rule {
+        claim: "the function's role may read the stream",
+        parameter: "EventSourceArn",
+        code: InvalidParameterValueException,
+        // Recorded with the stream's ARN in it; it names ListStreams too, which is not needed.
+        words: None,
+        source: Fact("stream_mapping/stream-needs-source-rights"),
+        admits: |mapping| {
+            mapping.of_stream()?.may(&["dynamodb:GetRecords", "dynamodb:GetShardIterator", "dynamodb:DescribeStream"])
+        },
+    },
+    Rule {
+        claim: "a FIFO queue's mapping has no batching window",
+        parameter: "MaximumBatchingWindowInSeconds",
+        code: InvalidParameterValueException,
+        words: Some("Batching window is not supported for FIFO queues"),
+        source: Fact("sqs_mapping/sqs-mapping-fifo-no-batching-window"),
+        admits: |mapping| Some(mapping.of_fifo_queue()?.batching_window_seconds.unwrap_or(0) == 0),
+    },
+    Rule {
+        claim: "a queue's batch has 1 to 10,000 messages",
+        parameter: "BatchSize",
+        code: ValidationException,
+        words: None,
+        source: MAPPING_PAGE,
+        admits: |mapping| is_in(&QUEUE_BATCH_SIZE, mapping.of_queue()?.batch_size),
+    },
+    // With the rule on batching windows, this keeps a FIFO queue's batch at 10.
+    Rule {
+        claim: "a queue's batch over 10 needs a batching window",
+        parameter: "BatchSize",
+        code: InvalidParameterValueException,
+        words: Some("Maximum batch window in seconds must be greater than 0 if maximum batch size is greater than 10"),
+        source: Fact("sqs_mapping/sqs-mapping-fifo-batch-over-ten"),
+        admits: |mapping| {
+            let is_small = mapping.of_queue()?.batch_size? <= QUEUE_BATCH_SIZE_WITHOUT_WINDOW_MAX;
+            Some(is_small || mapping.batching_window_seconds.unwrap_or(0) > 0)
+        },
+    },
+    Rule {
+        claim: "a queue's mapping runs 2 to 1,000 functions at once",
+        parameter: "ScalingConfig",
+        code: ValidationException,
+        words: None,
+        source: MAPPING_PAGE,
+        admits: |mapping| is_in(&CONCURRENCY, mapping.of_queue()?.concurrency_max),
+    },
+    Rule {
+        claim: "a maximum concurrency excludes provisioned pollers",
+        parameter: "ScalingConfig",
+        code: InvalidParameterValueException,
+        words: None,
+        source: Fact("sqs_mapping/sqs-mapping-concurrency-excludes-provisioned-pollers"),
+        admits: |mapping| mapping.of_queue()?.concurrency_max.map(|_| !mapping.has_provisioned_pollers),
+    },
+    Rule {
+        claim: "a queue hides a message for at least the function's timeout",
+        parameter: "FunctionName",
+        code: InvalidParameterValueException,
+        words: None,
+        source: Fact("sqs_mapping/sqs-mapping-visibility-at-least-function-timeout"),
+        admits: |mapping| Some(mapping.of_queue()?.visibility_timeout_seconds? >= mapping.function_timeout_seconds?),
+    },
+    Rule {
+        claim: "a queue's mapping has no destination",
+        parameter: "DestinationConfig",
+        code: InvalidParameterValueException,
+        words: Some("Unsupported DestinationConfig parameter for given event source mapping type."),
+        source: Fact("sqs_mapping/sqs-mapping-destination-config-refused"),
+        admits: |mapping| Some(mapping.of_queue()?.on_failure.is_none() && !mapping.has_on_success),
+    },
+    Rule {
+        claim: "the function's role may receive from and delete in the queue",
+        parameter: "EventSourceArn",
+        code: InvalidParameterValueException,
+        words: None,
+        source: Fact("sqs_mapping/sqs-mapping-needs-three-queue-rights"),
+        admits: |mapping| {
+            mapping.of_queue()?.may(&["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"])
+        },
+    },
+    Rule {
+        claim: "the only response type is ReportBatchItemFailures",
+        parameter: "FunctionResponseTypes",
+        code: ValidationException,
+        words: None,
+        source: MAPPING_PAGE,
+        admits: |mapping| {
+            let types = &mapping.response_types;
+            (!types.is_empty()).then(|| types.iter().all(|response_type| response_type == "ReportBatchItemFailures"))
+        },
+    },
+];
+
+/// The rules of queues.
+pub const QUEUE_RULES: &[Rule<QueueSettings>] = &[
+    Rule {
+        claim: "a name ends in .fifo where the attribute FifoQueue is true, and nowhere else",
+        parameter: "QueueName",
+        code: InvalidParameterValue,
+        words: None,
+        source: Fact("sqs/fifo-suffix-needs-attribute"),
+        admits: |queue| queue.name_ends_in_fifo.map(|ends_in_fifo| ends_in_fifo == queue.is_fifo),
+    },
+    Rule {
+        claim: "a message is hidden for 0 to 43,200 s",
+        parameter: "VisibilityTimeout",
+        code: InvalidAttributeValue,
+        words: None,
+        source: QUEUE_PAGE,
+        admits: |queue| is_in(&VISIBILITY_TIMEOUT_SECONDS, queue.visibility_timeout_seconds),
+    },
+    Rule {
+        claim: "a message is kept for 60 to 1,209,600 s",
+        parameter: "MessageRetentionPeriod",
+        code: InvalidAttributeValue,
+        words: None,
+        source: QUEUE_PAGE,
+        admits: |queue| is_in(&RETENTION_SECONDS, queue.retention_seconds),
+    },
+    Rule {
+        claim: "a message is delayed by 0 to 900 s",
+        parameter: "DelaySeconds",
+        code: InvalidAttributeValue,
+        words: None,
+        source: QUEUE_PAGE,
+        admits: |queue| is_in(&DELAY_SECONDS, queue.delay_seconds),
+    },
+    Rule {
+        claim: "the largest message has 1,024 to 1,048,576 bytes",
+        parameter: "MaximumMessageSize",
+        code: InvalidAttributeValue,
+        words: None,
+        source: QUEUE_PAGE,
+        admits: |queue| is_in(&MESSAGE_BYTES, queue.message_bytes_max),
+    },
+    Rule {
+        claim: "a receive waits for 0 to 20 s",
+        parameter: "ReceiveMessageWaitTimeSeconds",
+        code: InvalidAttributeValue,
+        words: None,
+        source: QUEUE_PAGE,
+        admits: |queue| is_in(&WAIT_SECONDS, queue.wait_seconds),
+    },
+    Rule {
+        claim: "a message is received 1 to 1,000 times before it is a dead letter",
+        parameter: "RedrivePolicy",
+        code: InvalidAttributeValue,
+        words: None,
+        source: Documented("SQS developer guide, Amazon SQS dead-letter queues"),
+        admits: |queue| is_in(&RECEIVES, queue.receives_max),
+    },
+    Rule {
+        claim: "a dead-letter queue is FIFO where its source is, and nowhere else",
+        parameter: "RedrivePolicy",
+        code: InvalidParameterValue,
+        words: None,
+        source: Documented("SQS developer guide, Using dead-letter queues"),
+        admits: |queue| queue.dead_letter_queue_is_fifo.map(|is_fifo| is_fifo == queue.is_fifo),
+    },
+    Rule {
+        claim: "the throughput limit perMessageGroupId needs the deduplication scope messageGroup",
+        parameter: "FifoThroughputLimit",
+        code: InvalidAttributeValue,
+        words: None,
+        source: QUEUE_PAGE,
+        admits: |queue| queue.has_throughput_per_group.then_some(queue.is_deduplicated_per_group),
+    },
+    Rule {
+        claim: "a queue is encrypted by SQS or with a key, not both",
+        parameter: "SqsManagedSseEnabled",
+        code: InvalidAttributeName,
+        words: None,
+        source: Fact("sqs/two-kinds-of-encryption-refused"),
+        admits: |queue| queue.is_encrypted_by_sqs.map(|is_encrypted| !(is_encrypted && queue.has_kms_key)),
+    },
+];
+
+fn is_in(range: &RangeInclusive<i64>, value: Option<i64>) -> Option<bool> {
+    value.map(|value| range.contains(&value))
+}
