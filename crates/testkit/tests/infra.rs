@@ -8,6 +8,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use cloudsim::{
+    admission::{Destination, EventSource, MAPPING_RULES, MappingSettings, QUEUE_RULES, QueueSettings, Rule, check},
+    mapping::StreamMappingConfig,
+};
 use ledger::{
     entry::{RAW_BYTES_MAX, attribute},
     metric::{Metric, NAMESPACE, dimension},
@@ -320,6 +324,250 @@ fn only_inserts_are_sent_as_statements() {
     for other in ["UPDATE \\\"", "DELETE FROM", "SELECT "] {
         assert!(!tables.contains(other), "{other}");
     }
+}
+
+#[test]
+fn aws_admits_every_mapping_and_queue_whatever_the_variables_are() {
+    let configuration = configuration();
+    let mut idle: BTreeSet<&str> = MAPPING_RULES.iter().map(|rule| rule.claim).collect();
+    idle.extend(QUEUE_RULES.iter().map(|rule| rule.claim));
+    let (mut mappings, mut queues) = (0, 0);
+    for variables in [Variables::Default, Variables::Least, Variables::Most] {
+        let planned = Planned { configuration: &configuration, variables };
+        for mapping in planned.resources("aws_lambda_event_source_mapping") {
+            admit(MAPPING_RULES, &planned.mapping(mapping), &mut idle);
+            mappings += 1;
+        }
+        for queue in planned.resources("aws_sqs_queue") {
+            admit(QUEUE_RULES, &planned.queue(queue), &mut idle);
+            queues += 1;
+        }
+    }
+    assert!(mappings >= 3 * 2 && queues >= 3 * 3, "{mappings} mappings, {queues} queues");
+    // All other rules were about something; these two are about what is left at AWS's defaults.
+    assert_eq!(idle, BTreeSet::from(["a message is delayed by 0 to 900 s", "a receive waits for 0 to 20 s"]));
+}
+
+/// Puts settings to the rules, and takes those that have something to say about them off the idle ones.
+fn admit<S: std::fmt::Debug>(rules: &[Rule<S>], settings: &S, idle: &mut BTreeSet<&str>) {
+    assert_eq!(check(rules, settings), Ok(()), "{settings:?}");
+    for rule in rules.iter().filter(|rule| (rule.admits)(settings).is_some()) {
+        idle.remove(rule.claim);
+    }
+}
+
+// On AWS every call of the projector costs money; on a laptop nobody wants to wait for the numbers.
+#[test]
+fn terraform_gathers_records_for_five_seconds_and_the_local_cloud_does_not() {
+    let configuration = configuration();
+    let planned = Planned { configuration: &configuration, variables: Variables::Default };
+    let stream = planned.mapping(configuration.block("resource", "events_stream"));
+    assert_eq!(stream.batching_window_seconds, Some(5));
+    let local = StreamMappingConfig {
+        function_arn: String::new(),
+        stream_arn: String::new(),
+        batch_size: 1,
+        event_names: None,
+        tumbling_window_seconds: None,
+        report_batch_item_failures: true,
+        bisect_batch_on_function_error: false,
+        maximum_retry_attempts: None,
+        maximum_record_age_seconds: None,
+    };
+    assert_eq!(local.settings().batching_window_seconds, Some(0));
+}
+
+/// All files of Terraform as one.
+fn configuration() -> Block {
+    let mut whole = Block::default();
+    for file in fs::read_dir(root().join("infra")).unwrap() {
+        let file = file.unwrap().file_name().into_string().unwrap();
+        if file.ends_with(".tf") {
+            whole.blocks.extend(Hcl::read(&file).blocks);
+        }
+    }
+    whole
+}
+
+/// Which values the variables have: their defaults, or the least or most that their validations allow. Where a default
+/// is null, `Most` sets the variable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Variables {
+    Default,
+    Least,
+    Most,
+}
+
+/// The configuration with its variables filled in, as far as mappings and queues need it.
+struct Planned<'c> {
+    configuration: &'c Block,
+    variables: Variables,
+}
+
+impl Planned<'_> {
+    fn resources<'r>(&'r self, kind: &str) -> impl Iterator<Item = &'r Block> {
+        self.configuration.all("resource").filter(move |block| block.labels[0] == kind)
+    }
+
+    /// The resource that an expression such as `aws_sqs_queue.events.arn` is about.
+    fn resource(&self, reference: &str) -> &Block {
+        let [kind, name, _] = reference.split('.').collect::<Vec<_>>()[..] else { panic!("{reference} is no ARN") };
+        self.resources(kind).find(|block| block.labels[1] == name).unwrap_or_else(|| panic!("no {reference}"))
+    }
+
+    fn is_fifo(&self, block: &Block) -> bool {
+        ["fifo_queue", "fifo_topic"].into_iter().any(|name| self.attribute(block, name).as_deref() == Some("true"))
+    }
+
+    fn mapping(&self, block: &Block) -> MappingSettings {
+        know(
+            block,
+            "event_source_arn function_name starting_position batch_size maximum_batching_window_in_seconds \
+             function_response_types parallelization_factor tumbling_window_in_seconds \
+             bisect_batch_on_function_error maximum_retry_attempts maximum_record_age_in_seconds depends_on",
+            "filter_criteria destination_config scaling_config provisioned_poller_config metrics_config lifecycle",
+        );
+        let source_arn = &block.attributes["event_source_arn"];
+        let source = self.resource(source_arn);
+        let event_source = match source.labels[0].as_str() {
+            "aws_sqs_queue" if self.is_fifo(source) => EventSource::FifoQueue,
+            "aws_sqs_queue" => EventSource::StandardQueue,
+            "aws_dynamodb_table" => EventSource::Stream,
+            other => panic!("{other} is no event source that the rules know"),
+        };
+        let [_, function, _] = block.attributes["function_name"].split('.').collect::<Vec<_>>()[..] else { panic!() };
+        let function = self.configuration.block("module", function);
+        let granted = objects(&function.attributes["statements"])
+            .into_iter()
+            .filter(|statement| statement["Resource"].contains(source_arn) && !statement.contains_key("Condition"))
+            .flat_map(|statement| strings(&statement["Action"]));
+        let destinations: Vec<&Block> = block.all("destination_config").collect();
+        let on_failure = destinations.iter().flat_map(|destination| destination.all("on_failure")).next();
+        let scaling = block.all("scaling_config").next();
+        let number = |name| self.number(block, name);
+        MappingSettings {
+            source: event_source,
+            batch_size: number("batch_size"),
+            batching_window_seconds: number("maximum_batching_window_in_seconds"),
+            parallelization_factor: number("parallelization_factor"),
+            tumbling_window_seconds: number("tumbling_window_in_seconds"),
+            filters: block.all("filter_criteria").flat_map(|criteria| criteria.all("filter")).count(),
+            starting_position: self.attribute(block, "starting_position").map(|position| unquoted(&position)),
+            retry_attempts_max: number("maximum_retry_attempts"),
+            record_age_seconds_max: number("maximum_record_age_in_seconds"),
+            concurrency_max: scaling.and_then(|scaling| self.number(scaling, "maximum_concurrency")),
+            has_provisioned_pollers: block.all("provisioned_poller_config").next().is_some(),
+            response_types: block
+                .attributes
+                .get("function_response_types")
+                .map(|types| strings(types))
+                .unwrap_or_default(),
+            on_failure: on_failure.map(|block| {
+                let is_fifo = self.is_fifo(self.resource(&block.attributes["destination_arn"]));
+                if is_fifo { Destination::Fifo } else { Destination::Standard }
+            }),
+            has_on_success: destinations.iter().any(|destination| destination.all("on_success").next().is_some()),
+            function_timeout_seconds: self.number(function, "timeout_seconds"),
+            visibility_timeout_seconds: self.number(source, "visibility_timeout_seconds"),
+            source_actions: Some(granted.collect()),
+        }
+    }
+
+    fn queue(&self, block: &Block) -> QueueSettings {
+        know(
+            block,
+            "name fifo_queue content_based_deduplication deduplication_scope fifo_throughput_limit max_message_size \
+             visibility_timeout_seconds message_retention_seconds delay_seconds receive_wait_time_seconds \
+             redrive_policy sqs_managed_sse_enabled kms_master_key_id",
+            "lifecycle",
+        );
+        let number = |name| self.number(block, name);
+        let is_text = |name: &str, text: &str| block.attributes.get(name).is_some_and(|value| unquoted(value) == text);
+        let redrive = block.attributes.get("redrive_policy").map(|policy| {
+            let policy = policy.strip_prefix("jsonencode(").and_then(|policy| policy.strip_suffix(')'));
+            attributes(policy.expect("a policy in JSON"))
+        });
+        let dead_letters = redrive.as_ref().map(|redrive| self.resource(&redrive["deadLetterTargetArn"]));
+        QueueSettings {
+            name_ends_in_fifo: Some(block.text("name").ends_with(".fifo")),
+            is_fifo: self.is_fifo(block),
+            visibility_timeout_seconds: number("visibility_timeout_seconds"),
+            retention_seconds: number("message_retention_seconds"),
+            delay_seconds: number("delay_seconds"),
+            message_bytes_max: number("max_message_size"),
+            wait_seconds: number("receive_wait_time_seconds"),
+            receives_max: redrive.as_ref().map(|redrive| integer(&self.value(&redrive["maxReceiveCount"]))),
+            dead_letter_queue_is_fifo: dead_letters.map(|queue| self.is_fifo(queue)),
+            is_deduplicated_per_group: is_text("deduplication_scope", "messageGroup"),
+            has_throughput_per_group: is_text("fifo_throughput_limit", "perMessageGroupId"),
+            has_kms_key: self.attribute(block, "kms_master_key_id").is_some(),
+            is_encrypted_by_sqs: self.attribute(block, "sqs_managed_sse_enabled").map(|value| value == "true"),
+        }
+    }
+
+    fn number(&self, block: &Block, name: &str) -> Option<i64> {
+        self.attribute(block, name).map(|value| integer(&value))
+    }
+
+    /// An attribute's value, where it has one and that is not null.
+    fn attribute(&self, block: &Block, name: &str) -> Option<String> {
+        block.attributes.get(name).map(|expression| self.value(expression)).filter(|value| value != "null")
+    }
+
+    fn value(&self, expression: &str) -> String {
+        if let Some((condition, branches)) = expression.split_once(" ? ") {
+            let (left, right) = condition.split_once(" == ").expect("a comparison");
+            let (then, otherwise) = branches.split_once(" : ").expect("two branches");
+            return self.value(if self.value(left) == self.value(right) { then } else { otherwise });
+        }
+        if expression.contains(" * ") {
+            return expression.split(" * ").map(|factor| integer(&self.value(factor))).product::<i64>().to_string();
+        }
+        match expression.split_once('.') {
+            Some(("var", name)) => self.variable(name),
+            Some(("local", name)) => {
+                let locals = self.configuration.all("locals").find_map(|block| block.attributes.get(name));
+                self.value(locals.unwrap_or_else(|| panic!("no local.{name}")))
+            }
+            _ => expression.to_owned(),
+        }
+    }
+
+    fn variable(&self, name: &str) -> String {
+        let variable = self.configuration.block("variable", name);
+        let default = variable.attributes["default"].clone();
+        let bound = |operator: &str| {
+            assert_eq!(variable.attributes["type"], "number", "{name}");
+            let conditions = variable.all("validation").map(|validation| &validation.attributes["condition"]);
+            let bound = conditions
+                .flat_map(|condition| condition.split(" && "))
+                .find_map(|part| part.strip_prefix(&format!("var.{name} {operator} ")));
+            self.value(bound.unwrap_or_else(|| panic!("{name} is not limited")))
+        };
+        match self.variables {
+            Variables::Most if default == "null" => "set".to_owned(),
+            Variables::Default | Variables::Least if default == "null" => default,
+            Variables::Default => default,
+            Variables::Least => bound(">="),
+            Variables::Most => bound("<="),
+        }
+    }
+}
+
+/// What the rules do not hear of must not be in the plan.
+fn know(block: &Block, attributes: &str, blocks: &str) {
+    let is_in = |known: &str, name: &str| known.split_whitespace().any(|known| known == name);
+    let labels = block.labels.join(".");
+    for name in block.attributes.keys() {
+        assert!(is_in(attributes, name), "{labels}: the rules do not know {name}");
+    }
+    for inner in &block.blocks {
+        assert!(is_in(blocks, &inner.kind), "{labels}: the rules do not know {}", inner.kind);
+    }
+}
+
+fn integer(text: &str) -> i64 {
+    text.parse().unwrap_or_else(|_| panic!("{text:?} is no whole number"))
 }
 
 #[test]
