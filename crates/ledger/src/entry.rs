@@ -151,7 +151,13 @@ pub struct Entry {
 impl Entry {
     /// Turns the entry into the INVALID one of content that DynamoDB refused in its typed form.
     pub fn into_refused(self, raw: RawBody) -> Self {
-        let failure = Failure::new(FailureClass::Unstorable, "DynamoDB refused to hold the event", Vec::new());
+        // It still says so where its type had no schema: that decides how it counts.
+        let says_so = |error: &Violation| (error.pointer.as_str(), error.keyword.as_str()) == envelope::NO_SCHEMA;
+        let errors = match &self.status {
+            Status::Ready => Vec::new(),
+            Status::Invalid(failure) => failure.errors.iter().filter(|error| says_so(error)).cloned().collect(),
+        };
+        let failure = Failure::new(FailureClass::Unstorable, "DynamoDB refused to hold the event", errors);
         self.into_raw(failure, raw)
     }
 

@@ -3,10 +3,11 @@
 use serde_json::{Map, Value};
 
 use crate::{
-    failure::{Failure, FailureClass, Violation, push_token},
+    failure::{ERRORS_MAX, Failure, FailureClass, Violation, push_token},
     ids::{ClaimKey, EVENT_ID_BYTES_MAX, EventId, TENANT_ID_BYTES_MAX, TenantId},
     item::NESTING_MAX,
     json::{self, Defect, DefectKind, Member},
+    schema,
     timestamp::Timestamp,
 };
 
@@ -110,6 +111,9 @@ fn read_members(members: Vec<Member>) -> Read {
     Read { identity, created_at, envelope }
 }
 
+/// Pointer and keyword of the error in every INVALID entry whose event type had no schema when it was judged.
+pub const NO_SCHEMA: (&str, &str) = ("/event_type", "enum");
+
 pub const TOO_LARGE: &str = "event does not fit one DynamoDB item";
 const MALFORMED_ENVELOPE: &str = "envelope is malformed";
 
@@ -209,15 +213,25 @@ impl Fields {
     }
 
     /// What is wrong, if anything: a broken envelope before a value that cannot be stored.
+    ///
+    /// A type without a schema is named as well, last, so that the cause of the failure stays first. The entry itself
+    /// then says how it counts, and still says so when a later build has a schema for the type.
     fn failure(&self, event_type: Option<&str>) -> Option<Failure> {
-        if !self.malformed.is_empty() {
+        let (class, summary, mut errors) = if self.malformed.is_empty() {
+            let (kind, pointer) = self.defect.as_ref()?;
+            let (class, summary, keyword) = describe(*kind);
+            (class, summary, vec![Violation::new(event_type, pointer, keyword)])
+        } else {
             let violation = |(name, keyword): &(&str, &str)| Violation::new(None, &format!("/{name}"), keyword);
             let errors = self.malformed.iter().map(violation).collect();
-            return Some(Failure::new(FailureClass::MalformedEnvelope, MALFORMED_ENVELOPE, errors));
+            (FailureClass::MalformedEnvelope, MALFORMED_ENVELOPE, errors)
+        };
+        if event_type.is_some_and(|name| schema::find(name).is_none()) {
+            errors.truncate(ERRORS_MAX - 1);
+            let (pointer, keyword) = NO_SCHEMA;
+            errors.push(Violation::new(None, pointer, keyword));
         }
-        let (kind, pointer) = self.defect.as_ref()?;
-        let (class, summary, keyword) = describe(*kind);
-        Some(Failure::new(class, summary, vec![Violation::new(event_type, pointer, keyword)]))
+        Some(Failure::new(class, summary, errors))
     }
 }
 

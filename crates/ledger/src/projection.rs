@@ -9,6 +9,7 @@ use thiserror::Error;
 
 use crate::{
     entry::{EntryKey, Status, attribute, text_of, whole_number},
+    envelope,
     failure::{ERRORS_MAX, FailureClass, Violation},
     ids::{KEY_SEPARATOR, TenantId},
     item::{self, Attribute, Item},
@@ -60,9 +61,9 @@ pub struct FailureSummary {
 }
 
 impl FailureSummary {
-    /// When it was judged, no schema had its type: what the processor wrote then, conflicts included, says so.
+    /// Whether the entry says that its type had no schema when it was judged.
     fn had_no_schema(&self) -> bool {
-        let says_so = |place: &Place| place.pointer == "/event_type" && place.keyword == "enum";
+        let says_so = |place: &Place| (place.pointer.as_str(), place.keyword.as_str()) == envelope::NO_SCHEMA;
         self.class == Some(FailureClass::UnknownEventType) || self.places.iter().any(says_so)
     }
 }
@@ -169,15 +170,17 @@ impl EntrySummary {
 
     /// The type under which it counts, or counted, with this verdict.
     ///
-    /// Where the entry itself tells that its type had a schema, or had none, that decides, and not the schemas of this
-    /// build: an entry must leave the count it once entered, and a rebuild must agree.
+    /// What the entry itself says of its type decides before the schemas of this build do: an entry must leave the
+    /// count it once entered, and a fold of the ledger must agree. READY and `schema_violation` alone prove a schema. Any other
+    /// class is also given before anybody looks at the type, so its type is the producer's own word: taken for a name
+    /// of a count, it would let a producer make an item grow until DynamoDB refuses it.
     fn counted_type_as(&self, verdict: Verdict) -> &str {
         let Some(event_type) = self.event_type.as_deref() else { return UNKNOWN_EVENT_TYPE };
         let failure = self.failure.as_ref().filter(|_| verdict == Verdict::Invalid);
         let had_schema = match failure {
             None if verdict == Verdict::Ready => true,
             Some(failure) if failure.had_no_schema() => false,
-            Some(FailureSummary { class: Some(FailureClass::SchemaViolation | FailureClass::TooLarge), .. }) => true,
+            Some(FailureSummary { class: Some(FailureClass::SchemaViolation), .. }) => true,
             _ => schema::find(event_type).is_some(),
         };
         if had_schema { event_type } else { UNKNOWN_EVENT_TYPE }
@@ -422,7 +425,12 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::{envelope::Message, item::item_bytes, judge::judge};
+    use crate::{
+        entry::{Entry, RawBody},
+        envelope::Message,
+        item::item_bytes,
+        judge::judge,
+    };
 
     const NOW_MS: u64 = 1_768_469_400_000;
     const DAY_MS: u64 = 86_400_000;
@@ -442,7 +450,7 @@ mod tests {
         .unwrap()
     }
 
-    fn judged(body: &str) -> EntrySummary {
+    fn entry(body: &str) -> Entry {
         let message = Message {
             message_id: "m".to_owned(),
             body: body.to_owned(),
@@ -451,7 +459,34 @@ mod tests {
             sent_at_ms: Some(NOW_MS),
             receive_count: 1,
         };
-        EntrySummary::from_item(&judge(&message, NOW_MS).entry.into_item()).unwrap()
+        judge(&message, NOW_MS).entry
+    }
+
+    fn summary_of(entry: Entry) -> EntrySummary {
+        EntrySummary::from_item(&entry.into_item()).unwrap()
+    }
+
+    fn judged(body: &str) -> EntrySummary {
+        summary_of(entry(body))
+    }
+
+    /// Events of a type, one for each class of failure that does not prove a schema, with the keyword of its cause.
+    fn failed_events(event_type: &str) -> Vec<(FailureClass, &'static str, EntrySummary)> {
+        let body =
+            |members: &str| format!(r#"{{"tenant_id":"t","event_id":"e","event_type":"{event_type}",{members}}}"#);
+        let read = |members: &str| judged(&body(members));
+        let plain = || entry(&body(r#""payload":{}"#));
+        let raw = RawBody { bytes: Vec::new(), whole: None };
+        // Five bytes of it take seven in DynamoDB.
+        let large = format!(r#""payload":{{"a":[{}[1]]}}"#, "[1],".repeat(62_000));
+        vec![
+            (FailureClass::MalformedEnvelope, "required", read(r#""route":"r""#)),
+            (FailureClass::MalformedEnvelope, "duplicateName", read(&[r#""route":"r""#; 20].join(","))),
+            (FailureClass::Unstorable, "digits", read(&format!(r#""payload":{{"a":{}}}"#, "1".repeat(39)))),
+            (FailureClass::TooLarge, "itemSize", read(&large)),
+            (FailureClass::Unstorable, "enum", summary_of(plain().into_refused(raw))),
+            (FailureClass::Conflict, "enum", summary_of(plain().into_conflict())),
+        ]
     }
 
     prop_compose! {
@@ -505,16 +540,40 @@ mod tests {
     }
 
     #[test]
-    fn a_type_without_a_schema_counts_as_unknown_even_once_it_has_one() {
+    fn a_type_without_a_schema_counts_as_unknown_whatever_else_is_wrong_and_even_once_it_has_one() {
         let unknown = judged(r#"{"tenant_id":"tenant-a","event_id":"e","event_type":"no.schema","payload":{}}"#);
-        assert_eq!(unknown.counted_type(), UNKNOWN_EVENT_TYPE);
-        // As if the schema of a later build had the type: the failure remembers that this one's had not.
-        let later = EntrySummary { event_type: Some("monitoring".to_owned()), ..unknown.clone() };
-        assert_eq!(later.counted_type(), UNKNOWN_EVENT_TYPE);
-        let mut projection = fold([&later]);
-        projection.revalidate(&EntrySummary { verdict: Verdict::Ready, ..later });
-        let counts = projection.days.into_values().next().unwrap();
-        assert_eq!(counts.entries, BTreeMap::from([((Verdict::Ready, "monitoring".to_owned()), 1)]));
+        let mut cases = failed_events("no.schema");
+        cases.push((FailureClass::UnknownEventType, "enum", unknown));
+        for (class, keyword, entry) in cases {
+            assert_eq!(entry.failure.as_ref().unwrap().class, Some(class));
+            assert_eq!(entry.counted_type(), UNKNOWN_EVENT_TYPE, "{class:?}");
+            assert_eq!(first_violation(&entry).unwrap().keyword, keyword, "the cause is what people see first");
+            // As if the schema of a later build had the type: the failure remembers that this one's had not.
+            let later = EntrySummary { event_type: Some("monitoring".to_owned()), ..entry };
+            assert_eq!(later.counted_type(), UNKNOWN_EVENT_TYPE, "{class:?}");
+            let mut projection = fold([&later]);
+            projection.revalidate(&EntrySummary { verdict: Verdict::Ready, ..later });
+            let counts = projection.days.into_values().next().unwrap();
+            assert_eq!(counts.entries, BTreeMap::from([((Verdict::Ready, "monitoring".to_owned()), 1)]));
+        }
+    }
+
+    #[test]
+    fn a_type_with_a_schema_counts_under_its_name_whatever_is_wrong() {
+        for (class, _, entry) in failed_events("monitoring") {
+            assert_eq!(entry.failure.as_ref().unwrap().class, Some(class));
+            assert_eq!(entry.counted_type(), "monitoring", "{class:?}");
+        }
+    }
+
+    #[test]
+    fn only_a_broken_schema_proves_that_there_was_one() {
+        for class in FailureClass::ALL.map(Some).into_iter().chain([None]) {
+            let failure = FailureSummary { class, places: vec![] };
+            let entry = EntrySummary { failure: Some(failure), ..summary("t", "no.schema", Verdict::Invalid, NOW_MS) };
+            let expected = if class == Some(FailureClass::SchemaViolation) { "no.schema" } else { UNKNOWN_EVENT_TYPE };
+            assert_eq!(entry.counted_type(), expected, "{class:?}");
+        }
     }
 
     #[test]

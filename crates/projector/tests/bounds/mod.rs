@@ -6,11 +6,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use ledger::{
     FailureClass,
     alert::ALERTS_PER_WINDOW_MAX,
+    entry::Entry,
+    judge,
     metric::Metric,
-    projection::{EntryFields, EntrySummary, FailureSummary, Place, Projection, Verdict},
+    projection::{EntrySummary, Place, Projection, Verdict},
     schema,
 };
 use projector::{Batch, Change, Outcome, Record};
+use testkit::bodies::message;
 
 use crate::{
     NOW_MS, TIMEOUT_MS, WINDOW_MS, appended, batch, expected, record, settings,
@@ -69,10 +72,13 @@ fn a_hundred_thousand_types_and_pointers_of_one_tenant_cost_neither_metrics_nor_
     let world = World::at(NOW_MS);
     let mut fold = Projection::default();
     let mut random = Random::of(2);
+    let templates = judged_entries();
+    let classes: BTreeSet<_> = templates.iter().map(|entry| entry.failure.as_ref().unwrap().class).collect();
+    assert_eq!(classes, FailureClass::ALL.map(Some).into());
     for start in (0..100_000).step_by(BATCH as usize) {
         let now_ms = world.state().now_ms;
         let records: Vec<Record> = (start..start + BATCH)
-            .map(|number| record(number + 1, Change::Appended(odd_entry(&mut random, number, now_ms))))
+            .map(|number| record(number + 1, Change::Appended(odd_entry(&mut random, &templates, number, now_ms))))
             .collect();
         fold.merge(&expected(&records));
         let report = world.invoke(&settings(), batch(&records), TIMEOUT_MS).unwrap();
@@ -104,23 +110,45 @@ fn a_hundred_thousand_types_and_pointers_of_one_tenant_cost_neither_metrics_nor_
     assert!(state.table.item_bytes_max <= ITEM_BYTES_MAX);
 }
 
-/// An entry whose type nobody declared and whose failure nobody has seen before.
-fn odd_entry(random: &mut Random, number: u64, ingested_at_ms: u64) -> EntrySummary {
+/// One INVALID entry of each class and of every kind of event type, as the processor records them: the type has a
+/// schema, has none, or is not there.
+fn judged_entries() -> Vec<EntrySummary> {
+    // Five bytes of it take seven in DynamoDB.
+    let large = format!(r#"{{"a":[{}[1]]}}"#, "[1],".repeat(62_000));
+    let digits = format!(r#"{{"a":{}}}"#, "1".repeat(39));
+    let mut entries = Vec::new();
+    for event_type in [r#","event_type":"monitoring""#, r#","event_type":"no.schema""#, ""] {
+        let judged = |payload: &str| {
+            let body = format!(r#"{{"tenant_id":"hostile","event_id":"e"{event_type},"payload":{payload}}}"#);
+            assert!(body.len() <= 262_144, "the queue takes it");
+            judge(&message(1, "hostile", body), NOW_MS).entry
+        };
+        let all = ["{}", "[]", &digits, &large].map(judged);
+        entries.extend(all.iter().map(|entry| entry.clone().into_conflict()));
+        entries.extend(all);
+    }
+    entries.push(judge(&message(1, "hostile", "no json"), NOW_MS).entry);
+    let summary = |entry: Entry| EntrySummary::from_item(&entry.into_item()).unwrap();
+    entries.into_iter().map(summary).collect()
+}
+
+/// An entry of the hostile tenant whose failure nobody has seen before, and whose type nobody has declared, where the
+/// template's has no schema. Every other one is as builds before this wrote it: it does not say that its type had none.
+fn odd_entry(random: &mut Random, templates: &[EntrySummary], number: u64, ingested_at_ms: u64) -> EntrySummary {
+    let mut entry = random.pick(templates).clone();
+    entry.key.sk = format!("2026-01-15T09:29:59.900000000Z#event-{number}");
+    entry.ingested_at_ms = ingested_at_ms;
+    if entry.event_type.as_deref() == Some("no.schema") {
+        entry.event_type = Some(format!("{:x>96}-{:x}", "", random.below(u64::MAX)));
+    }
+    let failure = entry.failure.as_mut().unwrap();
+    if random.is_one_of(2) {
+        failure.places.retain(|place| place.keyword != "enum");
+    }
     let pointer = format!("/payload{}", format!("/{number}").repeat(1 + random.below(60) as usize));
-    let keyword = *random.pick(&["type", "format", "enum", "required", "minLength", "nesting"]);
-    let places = vec![Place { pointer, keyword: keyword.to_owned() }];
-    let class = *random.pick(&[FailureClass::UnknownEventType, FailureClass::Conflict, FailureClass::Unstorable]);
-    EntrySummary::new(EntryFields {
-        tenant_id: Some("hostile".to_owned()),
-        sk: Some(format!("2026-01-15T09:29:59.900000000Z#event-{number}")),
-        event_type: Some(format!("type-{:x}", random.below(u64::MAX))),
-        status: Some("INVALID".to_owned()),
-        ingested_at: Some(ingested_at_ms.to_string()),
-        failure: Some(FailureSummary { class: Some(class), places }),
-        payload_bytes: 10,
-        is_revalidated: false,
-    })
-    .unwrap()
+    let keyword = (*random.pick(&["type", "format", "required", "minLength", "nesting"])).to_owned();
+    failure.places.insert(0, Place { pointer, keyword });
+    entry
 }
 
 #[test]

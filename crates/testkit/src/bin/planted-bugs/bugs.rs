@@ -328,6 +328,31 @@ pub const BUGS: &[Bug] = &[
     },
     Bug {
         clause: "G9",
+        name: "take a type for one with a schema because its event is too large",
+        file: "crates/ledger/src/projection.rs",
+        find: "            Some(FailureSummary { class: Some(FailureClass::SchemaViolation), .. }) => true,",
+        replace: "            Some(FailureSummary { class: Some(FailureClass::SchemaViolation | FailureClass::TooLarge), .. }) => true,",
+        caught_by: &[
+            by(
+                PROJECT,
+                "bounds::a_hundred_thousand_types_and_pointers_of_one_tenant_cost_neither_metrics_nor_alerts_nor_bytes",
+            ),
+            by(("ledger", "lib"), "projection::tests::only_a_broken_schema_proves_that_there_was_one"),
+        ],
+    },
+    Bug {
+        clause: "G9",
+        name: "forget that the type of a rejected body had no schema",
+        file: "crates/ledger/src/envelope.rs",
+        find: "        if event_type.is_some_and(|name| schema::find(name).is_none()) {",
+        replace: "        if errors.is_empty() && event_type.is_some_and(|name| schema::find(name).is_none()) {",
+        caught_by: &[by(
+            ("ledger", "lib"),
+            "projection::tests::a_type_without_a_schema_counts_as_unknown_whatever_else_is_wrong_and_even_once_it_has_one",
+        )],
+    },
+    Bug {
+        clause: "G9",
         name: "stop the shard at an unreadable record",
         file: PROJECT_RS,
         find: "        let unreadable: Vec<&UnreadableRecord> = self.records.iter().filter_map(unreadable).collect();",
