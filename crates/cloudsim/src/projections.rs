@@ -1,17 +1,21 @@
 //! The projections table in memory: conditional updates, transactions that are made whole or not at all, the reasons of
-//! those that are not. The projector's own tests and the simulation run on it; that DynamoDB answers alike is shown by
-//! the cases that run on both.
+//! those that are not, and the limits DynamoDB sets to keys, items and expressions. The projector's own tests and the
+//! simulation run on it; that DynamoDB answers alike is shown by the cases that run on both.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use ledger::{
     Attribute, Item,
-    item::item_bytes,
-    ports::Found,
+    item::{ITEM_BYTES_MAX, item_bytes},
+    ports::{Found, Refusal},
     projection::{DayCounts, Projection},
     projection_keys::{DayKey, ProjectionKey, whole_number_of},
-    projection_ports::{Action, Cancellation, Condition, TRANSACTION_UPDATES_MAX, Transacted, Update, Updated},
+    projection_ports::{
+        Action, Cancellation, Condition, Expressions, TRANSACTION_UPDATES_MAX, Transacted, Update, Updated,
+    },
 };
+
+use crate::tables::{READ_KEYS_MAX, is_attribute, is_key};
 
 #[derive(Clone, Debug, Default)]
 pub struct MemoryProjections {
@@ -41,38 +45,48 @@ impl MemoryProjections {
         Projection { days: days.collect() }
     }
 
-    pub fn read(&self, keys: &[ProjectionKey]) -> Vec<Found> {
-        keys.iter().map(|key| self.items.get(key).cloned().map_or(Found::Absent, Found::Item)).collect()
+    pub fn read(&self, keys: &[ProjectionKey]) -> Result<Vec<Found>, Refusal> {
+        let distinct: BTreeSet<&ProjectionKey> = keys.iter().collect();
+        if !(1..=READ_KEYS_MAX).contains(&keys.len()) || distinct.len() < keys.len() || !keys.iter().all(is_taken) {
+            return Err(Refusal::Content);
+        }
+        Ok(keys.iter().map(|key| self.items.get(key).cloned().map_or(Found::Absent, Found::Item)).collect())
     }
 
-    pub fn update(&mut self, update: Update) -> Updated {
-        match self.check(&update) {
-            Err(item) => Updated::ConditionFailed(item),
-            Ok(()) => {
-                self.write_units += self.make(update);
-                Updated::Done
+    pub fn update(&mut self, update: Update) -> Result<Updated, Refusal> {
+        if Expressions::of(&update).are_too_long() {
+            return Err(Refusal::Content);
+        }
+        match self.changed(&update) {
+            Ok(item) => {
+                self.write_units += self.store(update.key, item);
+                Ok(Updated::Done)
             }
+            Err(Cancellation::ConditionFailed(item)) => Ok(Updated::ConditionFailed(item)),
+            Err(_) => Err(Refusal::Content),
         }
     }
 
     /// Makes all updates or none.
-    ///
-    /// Panics where DynamoDB would refuse the request itself: too many updates, or two of one item.
-    pub fn transact(&mut self, updates: Vec<Update>) -> Transacted {
+    pub fn transact(&mut self, updates: Vec<Update>) -> Result<Transacted, Refusal> {
         let keys: BTreeSet<&ProjectionKey> = updates.iter().map(|update| &update.key).collect();
-        assert!(keys.len() == updates.len() && keys.len() <= TRANSACTION_UPDATES_MAX, "{} updates", updates.len());
-        let reasons: Vec<Cancellation> = updates
-            .iter()
-            .map(|update| self.check(update).err().map_or(Cancellation::None, Cancellation::ConditionFailed))
-            .collect();
-        if reasons.iter().any(|reason| *reason != Cancellation::None) {
-            return Transacted::Cancelled(reasons);
+        let is_long = |update: &Update| Expressions::of(update).are_too_long();
+        if !(1..=TRANSACTION_UPDATES_MAX).contains(&updates.len())
+            || keys.len() < updates.len()
+            || updates.iter().any(is_long)
+        {
+            return Err(Refusal::Content);
+        }
+        let changed: Vec<Result<Item, Cancellation>> = updates.iter().map(|update| self.changed(update)).collect();
+        if changed.iter().any(Result::is_err) {
+            let reasons = changed.into_iter().map(|item| item.err().unwrap_or(Cancellation::None));
+            return Ok(Transacted::Cancelled(reasons.collect()));
         }
         self.transactions += 1;
-        for update in updates {
-            self.write_units += 2 * self.make(update);
+        for (update, item) in updates.into_iter().zip(changed.into_iter().flatten()) {
+            self.write_units += 2 * self.store(update.key, item);
         }
-        Transacted::Done
+        Ok(Transacted::Done)
     }
 
     fn check(&self, update: &Update) -> Result<(), Option<Item>> {
@@ -88,33 +102,53 @@ impl MemoryProjections {
         if update.conditions.iter().all(holds) { Ok(()) } else { Err(item.cloned()) }
     }
 
-    /// Makes an update and returns the write units of a plain one.
-    fn make(&mut self, update: Update) -> usize {
-        let item = self.items.entry(update.key.clone()).or_insert_with(|| update.key.to_item());
-        let mut changed = BTreeSet::new();
-        for action in update.actions {
-            let (Action::Set(name, _) | Action::SetIfAbsent(name, _) | Action::Add(name, _)) = &action;
-            assert!(changed.insert(name.clone()), "DynamoDB refuses two actions on {name}");
+    /// The item as an update would leave it.
+    fn changed(&self, update: &Update) -> Result<Item, Cancellation> {
+        if !is_taken(&update.key) {
+            return Err(Cancellation::Content);
+        }
+        self.check(update).map_err(Cancellation::ConditionFailed)?;
+        let mut item = self.items.get(&update.key).cloned().unwrap_or_else(|| update.key.to_item());
+        let mut named = BTreeSet::new();
+        for action in &update.actions {
+            let (Action::Set(name, _) | Action::SetIfAbsent(name, _) | Action::Add(name, _)) = action;
+            assert!(named.insert(name), "DynamoDB refuses two actions on {name}");
             match action {
                 Action::Set(name, value) => {
-                    item.insert(name, value);
+                    item.insert(name.clone(), value.clone());
                 }
                 Action::SetIfAbsent(name, value) => {
-                    item.entry(name).or_insert(value);
+                    item.entry(name.clone()).or_insert_with(|| value.clone());
                 }
                 Action::Add(name, number) => {
-                    let before = match item.get(&name) {
+                    let before = match item.get(name) {
                         Some(Attribute::N(digits)) => digits.parse::<i64>().expect("counts are whole"),
-                        Some(other) => panic!("DynamoDB refuses to add to {other:?}"),
+                        Some(_) => return Err(Cancellation::Content),
                         None => 0,
                     };
-                    item.insert(name, Attribute::N((before + number).to_string()));
+                    item.insert(name.clone(), Attribute::N((before + number).to_string()));
                 }
             }
         }
-        let after = item_bytes(item);
+        // The rest of the item was held against the limits when it was stored.
+        let is_stored = |name: &&String| is_attribute(name, &item[*name]);
+        if item_bytes(&item) <= ITEM_BYTES_MAX && named.iter().all(is_stored) {
+            Ok(item)
+        } else {
+            Err(Cancellation::Content)
+        }
+    }
+
+    /// Keeps an item and returns the write units of a plain update.
+    fn store(&mut self, key: ProjectionKey, item: Item) -> usize {
+        let after = item_bytes(&item);
         self.item_bytes_max = self.item_bytes_max.max(after);
-        let before = self.bytes.insert(update.key, after).unwrap_or(0);
+        let before = self.bytes.insert(key.clone(), after).unwrap_or(0);
+        self.items.insert(key, item);
         after.max(before).div_ceil(1024)
     }
+}
+
+fn is_taken(key: &ProjectionKey) -> bool {
+    is_key(&key.pk, Some(&key.sk))
 }

@@ -16,12 +16,14 @@ use ledger::{
 use serde_json::Value;
 
 const STATEMENTS_MAX: usize = 25;
-const READ_KEYS_MAX: usize = 100;
+pub(crate) const READ_KEYS_MAX: usize = 100;
+/// "Constraints in Amazon DynamoDB": partition keys and sort keys, naming rules (less than 64 KB).
 const PARTITION_KEY_BYTES_MAX: usize = 2_048;
 const SORT_KEY_BYTES_MAX: usize = 1_024;
+const ATTRIBUTE_NAME_BYTES_MAX: usize = 64 * 1_024 - 1;
 
 /// A primary key: partition key, and sort key where the table has one.
-type Key = (String, String);
+type Key = (String, Option<String>);
 
 #[derive(Debug, Default)]
 pub struct MemoryTables {
@@ -54,7 +56,7 @@ impl MemoryTables {
     }
 
     pub fn delete_claim(&self, pk: &str) {
-        self.lock().entry(Table::Claims).or_default().remove(&(pk.to_owned(), String::new()));
+        self.lock().entry(Table::Claims).or_default().remove(&(pk.to_owned(), None));
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<Table, BTreeMap<Key, Item>>> {
@@ -72,7 +74,7 @@ impl Tables for MemoryTables {
         let mut tables = self.lock();
         let stored = tables.entry(table).or_default();
         let insert = |(key, item): (Option<Key>, Item)| match key {
-            Some(key) if is_storable(&key, &item) => {
+            Some(key) if is_key(&key.0, key.1.as_deref()) && is_storable(&item) => {
                 if stored.contains_key(&key) {
                     return Inserted::Exists;
                 }
@@ -87,7 +89,8 @@ impl Tables for MemoryTables {
     async fn read(&self, table: Table, keys: Vec<Item>, _budget_ms: u64) -> Result<Vec<Found>, Refusal> {
         let keys: Vec<Option<Key>> = keys.iter().map(|key| key_of(table, key)).collect();
         let distinct: BTreeSet<_> = keys.iter().collect();
-        if keys.is_empty() || keys.len() > READ_KEYS_MAX || distinct.len() < keys.len() || keys.contains(&None) {
+        let are_keys = keys.iter().all(|key| key.as_ref().is_some_and(|(pk, sk)| is_key(pk, sk.as_deref())));
+        if keys.is_empty() || keys.len() > READ_KEYS_MAX || distinct.len() < keys.len() || !are_keys {
             return Err(Refusal::Content);
         }
         let tables = self.lock();
@@ -102,29 +105,38 @@ fn key_of(table: Table, item: &Item) -> Option<Key> {
         _ => None,
     };
     match table {
-        Table::Claims => Some((text(attribute::PK)?, String::new())),
-        Table::Entries => Some((text(attribute::TENANT_ID)?, text(attribute::SK)?)),
+        Table::Claims => Some((text(attribute::PK)?, None)),
+        Table::Entries => Some((text(attribute::TENANT_ID)?, Some(text(attribute::SK)?))),
     }
 }
 
-/// "Constraints in Amazon DynamoDB": item and key sizes, nesting, numbers, names.
-fn is_storable((partition_key, sort_key): &Key, item: &Item) -> bool {
+/// Whether DynamoDB takes a primary key, whose sort key is absent where the table has none.
+pub(crate) fn is_key(partition_key: &str, sort_key: Option<&str>) -> bool {
     (1..=PARTITION_KEY_BYTES_MAX).contains(&partition_key.len())
-        && sort_key.len() <= SORT_KEY_BYTES_MAX
-        && item_bytes(item) <= ITEM_BYTES_MAX
-        && item.values().all(is_storable_attribute)
+        && sort_key.is_none_or(|sort_key| (1..=SORT_KEY_BYTES_MAX).contains(&sort_key.len()))
 }
 
-fn is_storable_attribute(attribute: &Attribute) -> bool {
-    match attribute {
-        Attribute::S(_) | Attribute::B(_) => true,
-        Attribute::N(number) => is_storable_number(number),
-        Attribute::M(members) => is_storable_object(members, NESTING_MAX),
-    }
+/// Whether DynamoDB takes an item ("Constraints in Amazon DynamoDB").
+fn is_storable(item: &Item) -> bool {
+    item_bytes(item) <= ITEM_BYTES_MAX && item.iter().all(|(name, attribute)| is_attribute(name, attribute))
+}
+
+/// Whether DynamoDB takes an attribute: its name, the names inside it, its nesting and its numbers.
+pub(crate) fn is_attribute(name: &str, attribute: &Attribute) -> bool {
+    is_name(name)
+        && match attribute {
+            Attribute::S(_) | Attribute::B(_) => true,
+            Attribute::N(number) => is_storable_number(number),
+            Attribute::M(members) => is_storable_object(members, NESTING_MAX),
+        }
+}
+
+fn is_name(name: &str) -> bool {
+    (1..=ATTRIBUTE_NAME_BYTES_MAX).contains(&name.len())
 }
 
 fn is_storable_object(members: &serde_json::Map<String, Value>, levels_left: usize) -> bool {
-    levels_left > 0 && members.iter().all(|(name, value)| !name.is_empty() && is_storable_value(value, levels_left - 1))
+    levels_left > 0 && members.iter().all(|(name, value)| is_name(name) && is_storable_value(value, levels_left - 1))
 }
 
 fn is_storable_value(value: &Value, levels_left: usize) -> bool {
@@ -140,4 +152,27 @@ fn is_storable_value(value: &Value, levels_left: usize) -> bool {
 
 fn is_storable_number(text: &str) -> bool {
     number::canonical(text).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Map, json};
+
+    use super::*;
+
+    /// The embedded DynamoDB that the contract suites run on takes longer names, so this holds of the model alone.
+    #[test]
+    fn a_name_of_64_kilobytes_is_refused_at_the_top_of_an_item_and_inside_it() {
+        let with_name = |bytes: usize| "n".repeat(bytes);
+        let at_the_top = |name: String| Item::from([(name, Attribute::S("text".to_owned()))]);
+        let inside = |name: String| {
+            let members = Map::from_iter([("list".to_owned(), json!([{ name: true }]))]);
+            Item::from([("map".to_owned(), Attribute::M(members))])
+        };
+        for item in [at_the_top, inside] as [fn(String) -> Item; 2] {
+            assert!(is_storable(&item(with_name(65_535))));
+            assert!(!is_storable(&item(with_name(65_536))));
+            assert!(!is_storable(&item(with_name(0))));
+        }
+    }
 }

@@ -1,4 +1,4 @@
-//! The projector's ports: the same cases on the world in memory that its own tests run in, and on the production
+//! The projector's ports: the same cases on the table in memory that its own tests run on, and on the production
 //! adapters, through the AWS SDK, against the local cloud. What the embedded DynamoDB never answers, a script does.
 
 mod support;
@@ -7,16 +7,20 @@ mod support;
 #[path = "../../projector/tests/world/mod.rs"]
 mod world;
 
+use std::sync::Mutex;
+
 use axum::{Router, http::StatusCode, http::header::CONTENT_TYPE, response::IntoResponse};
+use cloudsim::projections::MemoryProjections;
 use ledger::{
     Attribute, FailureClass, Item, TenantId,
     entry::whole_number,
+    item::{ITEM_BYTES_MAX, item_bytes},
     metric::{Metric, NAMESPACE},
     metric_tenants::TenantBudget,
     ports::{Clock, Found, Refusal},
     projection::{EntryFields, EntrySummary, FailureSummary, Place, SequenceNumber, Verdict},
     projection_keys::{DayKey, ProjectionKey},
-    projection_ports::{Action, Cancellation, Condition, Projections, Transacted, Update, Updated},
+    projection_ports::{Action, Cancellation, Condition, Expressions, Projections, Transacted, Update, Updated},
 };
 use ledger_aws::{CloudWatchMetrics, DynamoProjections, SnsAlerts, SqsFailures};
 use local::Cloud;
@@ -122,6 +126,75 @@ mod case {
         assert_eq!(read(projections, "t99").await, Found::Item(item("t99", &[("n", 99)])));
     }
 
+    pub async fn an_item_is_refused_from_one_byte_more_than_400_kilobytes(projections: &impl Projections) {
+        let key_bytes = item_bytes(&key("a").to_item());
+        let text = |bytes: usize| Action::Set("t".to_owned(), Attribute::S("x".repeat(bytes - "t".len() - key_bytes)));
+        let full = || update("a", vec![], vec![text(ITEM_BYTES_MAX)]);
+        let overfull = update("b", vec![], vec![text(ITEM_BYTES_MAX + 1)]);
+        assert_eq!(projections.update(full(), BUDGET_MS).await, Ok(Updated::Done));
+        assert_eq!(projections.update(overfull.clone(), BUDGET_MS).await, Err(Refusal::Content));
+        // An update that makes an item grow beyond it, too.
+        let growing = || update("a", vec![], vec![add("n", 1)]);
+        assert_eq!(projections.update(growing(), BUDGET_MS).await, Err(Refusal::Content));
+        let cancelled =
+            projections.transact(vec![update("c", vec![], vec![add("n", 1)]), growing(), overfull], BUDGET_MS);
+        let reasons = vec![Cancellation::None, Cancellation::Content, Cancellation::Content];
+        assert_eq!(cancelled.await, Ok(Transacted::Cancelled(reasons)));
+        for absent in ["b", "c"] {
+            assert_eq!(read(projections, absent).await, Found::Absent);
+        }
+        let Found::Item(stored) = read(projections, "a").await else { panic!("it was stored") };
+        assert!(!stored.contains_key("n"));
+        assert_eq!(projections.transact(vec![full()], BUDGET_MS).await, Ok(Transacted::Done));
+    }
+
+    pub async fn an_expression_is_refused_from_one_byte_more_than_four_kilobytes(projections: &impl Projections) {
+        let of = |parts: usize, sets: usize| {
+            let name = |number: usize| number.to_string();
+            let action = |number| if number < sets { set(&name(number), 1) } else { add(&name(number), 1) };
+            update("a", vec![], (0..parts).map(action).collect())
+        };
+        for (update, bytes, is_refused) in [(of(331, 4), 4_096, false), (of(330, 11), 4_097, true)] {
+            assert_eq!(Expressions::of(&update).update.len(), bytes);
+            let answer = projections.update(update.clone(), BUDGET_MS).await;
+            assert_eq!(answer, if is_refused { Err(Refusal::Content) } else { Ok(Updated::Done) });
+            let answer = projections.transact(vec![update], BUDGET_MS).await;
+            assert_eq!(answer, if is_refused { Err(Refusal::Content) } else { Ok(Transacted::Done) });
+        }
+        for (count, bytes, is_refused) in [(131, 4_077, false), (132, 4_109, true)] {
+            let conditions = (0..count).map(|number| Condition::Absent(number.to_string())).collect();
+            let update = update("b", conditions, vec![add("n", 1)]);
+            assert_eq!(Expressions::of(&update).condition.len(), bytes);
+            let answer = projections.update(update, BUDGET_MS).await;
+            assert_eq!(answer, if is_refused { Err(Refusal::Content) } else { Ok(Updated::Done) });
+        }
+    }
+
+    pub async fn a_key_is_refused_from_one_byte_more_than_dynamodb_takes(projections: &impl Projections) {
+        let key =
+            |pk_bytes: usize, sk_bytes: usize| ProjectionKey { pk: "p".repeat(pk_bytes), sk: "s".repeat(sk_bytes) };
+        let of = |key: ProjectionKey| Update { key, conditions: vec![], actions: vec![add("n", 1)] };
+        assert_eq!(projections.update(of(key(2_048, 1_024)), BUDGET_MS).await, Ok(Updated::Done));
+        assert!(matches!(projections.read(vec![key(2_048, 1_024)], BUDGET_MS).await.unwrap()[..], [Found::Item(_)]));
+        for refused in [key(2_049, 1), key(1, 1_025)] {
+            assert_eq!(projections.update(of(refused.clone()), BUDGET_MS).await, Err(Refusal::Content));
+            let answer = projections.transact(vec![of(key(1, 1)), of(refused.clone())], BUDGET_MS).await;
+            assert_eq!(answer, Ok(Transacted::Cancelled(vec![Cancellation::None, Cancellation::Content])));
+            assert_eq!(projections.read(vec![refused], BUDGET_MS).await, Err(Refusal::Content));
+        }
+    }
+
+    pub async fn an_addition_to_a_text_and_two_updates_of_one_item_are_refused(projections: &impl Projections) {
+        let text = Action::Set("n".to_owned(), Attribute::S("text".to_owned()));
+        assert_eq!(projections.update(update("b", vec![], vec![text]), BUDGET_MS).await, Ok(Updated::Done));
+        let one = |name: &str| update(name, vec![], vec![add("n", 1)]);
+        assert_eq!(projections.update(one("b"), BUDGET_MS).await, Err(Refusal::Content));
+        let cancelled = projections.transact(vec![one("a"), one("b")], BUDGET_MS).await;
+        assert_eq!(cancelled, Ok(Transacted::Cancelled(vec![Cancellation::None, Cancellation::Content])));
+        assert_eq!(projections.transact(vec![one("a"), one("a")], BUDGET_MS).await, Err(Refusal::Content));
+        assert_eq!(read(projections, "a").await, Found::Absent);
+    }
+
     pub async fn a_read_answers_in_the_order_of_its_keys(projections: &impl Projections) {
         for name in ["b", "a"] {
             let answer = projections.update(update(name, vec![], vec![set("n", 1)]), BUDGET_MS).await;
@@ -133,12 +206,30 @@ mod case {
     }
 }
 
+/// The model as it is: the projector's own world holds it against tighter bounds of its own.
+#[derive(Default)]
+struct Memory(Mutex<MemoryProjections>);
+
+impl Projections for Memory {
+    async fn read(&self, keys: Vec<ProjectionKey>, _: u64) -> Result<Vec<Found>, Refusal> {
+        self.0.lock().unwrap().read(&keys)
+    }
+
+    async fn update(&self, update: Update, _: u64) -> Result<Updated, Refusal> {
+        self.0.lock().unwrap().update(update)
+    }
+
+    async fn transact(&self, updates: Vec<Update>, _: u64) -> Result<Transacted, Refusal> {
+        self.0.lock().unwrap().transact(updates)
+    }
+}
+
 macro_rules! on_both {
     ($($name:ident)*) => {
         mod in_memory {
             $(#[tokio::test]
             async fn $name() {
-                super::case::$name(&super::World::at(0)).await;
+                super::case::$name(&super::Memory::default()).await;
             })*
         }
 
@@ -158,6 +249,10 @@ on_both! {
     a_failed_condition_brings_the_item_as_it_is
     a_transaction_is_whole_or_not_and_says_why_in_order
     a_hundred_updates_are_one_transaction
+    an_item_is_refused_from_one_byte_more_than_400_kilobytes
+    an_expression_is_refused_from_one_byte_more_than_four_kilobytes
+    a_key_is_refused_from_one_byte_more_than_dynamodb_takes
+    an_addition_to_a_text_and_two_updates_of_one_item_are_refused
     a_read_answers_in_the_order_of_its_keys
 }
 
@@ -166,16 +261,20 @@ async fn dynamo(cloud: &Cloud) -> DynamoProjections {
 }
 
 #[tokio::test]
-async fn what_dynamodb_refuses_for_its_content_is_told_from_what_it_may_take_later() {
+async fn a_table_that_is_not_there_refuses_for_now() {
     let cloud = support::cloud().await;
-    let projections = dynamo(&cloud).await;
-    let twice = vec![update("a", vec![], vec![add("n", 1)]), update("a", vec![], vec![add("n", 1)])];
-    assert_eq!(projections.transact(twice, BUDGET_MS).await, Err(Refusal::Content));
-    let text = Action::Set("n".to_owned(), Attribute::S("text".to_owned()));
-    assert_eq!(projections.update(update("b", vec![], vec![text]), BUDGET_MS).await, Ok(Updated::Done));
-    assert_eq!(projections.update(update("b", vec![], vec![add("n", 1)]), BUDGET_MS).await, Err(Refusal::Content));
     let unknown = DynamoProjections::new(&support::sdk_config(&cloud).await, "no-such-table".to_owned());
     assert!(matches!(unknown.read(vec![key("a")], BUDGET_MS).await, Err(Refusal::Transient { .. })));
+    cloud.stop().await.unwrap();
+}
+
+/// AWS refuses them ("Supported data types and naming rules"), and so does the model, by a test of its own.
+#[tokio::test]
+async fn the_embedded_dynamodb_alone_takes_names_of_64_kilobytes() {
+    let cloud = support::cloud().await;
+    let long = update("a", vec![], vec![add(&"n".repeat(65_536), 1)]);
+    assert_eq!(dynamo(&cloud).await.update(long.clone(), BUDGET_MS).await, Ok(Updated::Done));
+    assert_eq!(Memory::default().update(long, BUDGET_MS).await, Err(Refusal::Content));
     cloud.stop().await.unwrap();
 }
 

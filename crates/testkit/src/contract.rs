@@ -6,7 +6,8 @@ use std::future::Future;
 use ledger::{
     Attribute, FailureClass, Item, Message,
     entry::{attribute, number_of, text_of},
-    ports::{Clock, Refusal, Table, Tables},
+    item::{ITEM_BYTES_MAX, item_bytes},
+    ports::{Clock, Inserted, Refusal, Table, Tables},
 };
 use processor::process::{Outcome, Report, Settings, process};
 use serde_json::{Value, json};
@@ -52,6 +53,7 @@ macro_rules! for_each_case {
             a_body_without_identity_is_recorded_once
             an_event_that_takes_the_key_of_a_body_without_identity_becomes_a_conflict
             tenants_with_similar_ids_never_share_a_key
+            keys_and_items_beyond_dynamodbs_limits_are_refused_one_by_one
             a_throttled_statement_alone_is_sent_again
             resends_are_few_and_wait_with_growing_jitter
             a_message_that_failed_fails_the_later_ones_of_its_group_and_no_other
@@ -308,6 +310,33 @@ cases! {
         assert_eq!(report.outcomes, [malformed(), malformed(), Outcome::Ready, Outcome::Ready, Outcome::Ready]);
         assert_eq!(bench.entries().await.len(), 5);
         assert_eq!(bench.subject.items(Table::Claims).await.len(), 3);
+    }
+
+    async fn keys_and_items_beyond_dynamodbs_limits_are_refused_one_by_one(bench) {
+        let tables = bench.subject.tables();
+        let (taken, refused) = (Inserted::Done, Inserted::Refused(Refusal::Content));
+        let text = |bytes: usize| Attribute::S("x".repeat(bytes));
+        let claim = |bytes: usize| Item::from([(attribute::PK.to_owned(), text(bytes))]);
+        let entry = |pk_bytes: usize, sk_bytes: usize| {
+            let key = [(attribute::TENANT_ID, text(pk_bytes)), (attribute::SK, text(sk_bytes))];
+            Item::from(key.map(|(name, value)| (name.to_owned(), value)))
+        };
+        let of_size = |bytes: usize| {
+            let mut item = entry(1, 2);
+            let raw_bytes = bytes - item_bytes(&item) - attribute::RAW.len();
+            item.insert(attribute::RAW.to_owned(), Attribute::B(vec![0; raw_bytes]));
+            item
+        };
+        let answers = tables.insert(Table::Claims, vec![claim(2_048), claim(2_049)], TIMEOUT_MS).await;
+        assert_eq!(answers, Ok(vec![taken.clone(), refused.clone()]));
+        let keys = vec![entry(2_048, 1_024), entry(1, 1_025), entry(2_049, 1)];
+        let answers = tables.insert(Table::Entries, keys, TIMEOUT_MS).await;
+        assert_eq!(answers, Ok(vec![taken.clone(), refused.clone(), refused.clone()]));
+        // Larger by a byte first: what is refused leaves nothing behind.
+        for (bytes, answer) in [(ITEM_BYTES_MAX + 1, refused), (ITEM_BYTES_MAX, taken)] {
+            assert_eq!(tables.insert(Table::Entries, vec![of_size(bytes)], TIMEOUT_MS).await, Ok(vec![answer]));
+        }
+        assert_eq!(tables.read(Table::Claims, vec![claim(2_049)], TIMEOUT_MS).await, Err(Refusal::Content));
     }
 
     async fn a_throttled_statement_alone_is_sent_again(bench) {
@@ -568,12 +597,7 @@ struct VanishingClaim<'b, 's, S: Subject> {
 }
 
 impl<S: Subject> Tables for VanishingClaim<'_, '_, S> {
-    async fn insert(
-        &self,
-        table: Table,
-        items: Vec<Item>,
-        budget_ms: u64,
-    ) -> Result<Vec<ledger::ports::Inserted>, Refusal> {
+    async fn insert(&self, table: Table, items: Vec<Item>, budget_ms: u64) -> Result<Vec<Inserted>, Refusal> {
         let answer = self.bench.tables.insert(table, items, budget_ms).await;
         self.bench.subject.delete_claim(self.pk).await;
         answer

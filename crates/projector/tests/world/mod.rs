@@ -177,16 +177,16 @@ impl State {
 impl Projections for World {
     async fn read(&self, keys: Vec<ProjectionKey>, budget_ms: u64) -> Result<Vec<Found>, Refusal> {
         let found = |state: &mut State| state.table.read(&keys);
-        self.call("read", budget_ms, found, Some(vec![Found::Unprocessed; keys.len()])).await
+        self.call("read", budget_ms, found, Some(Ok(vec![Found::Unprocessed; keys.len()]))).await?
     }
 
     async fn update(&self, update: Update, budget_ms: u64) -> Result<Updated, Refusal> {
-        self.call("update", budget_ms, |state| state.written(|table| table.update(update)), None).await
+        self.call("update", budget_ms, |state| state.written(|table| table.update(update)), None).await?
     }
 
     async fn transact(&self, updates: Vec<Update>, budget_ms: u64) -> Result<Transacted, Refusal> {
         let busy = Transacted::Cancelled(vec![Cancellation::Busy; updates.len()]);
-        self.call("transact", budget_ms, |state| state.written(|table| table.transact(updates)), Some(busy)).await
+        self.call("transact", budget_ms, |state| state.written(|table| table.transact(updates)), Some(Ok(busy))).await?
     }
 }
 
