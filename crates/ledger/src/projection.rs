@@ -22,6 +22,12 @@ use crate::{
 /// The event type of what has none, or none with a schema, so that no producer can make an item grow.
 pub const UNKNOWN_EVENT_TYPE: &str = "_unknown";
 
+/// Cells (verdict and event type) that one update of a day changes at most, so that its expression keeps DynamoDB's
+/// limit however many schemas there are: a cell takes 13 of its 4,096 bytes, or less.
+pub const CELLS_PER_UPDATE_MAX: usize = 150;
+/// Cells that one entry changes at most: a revalidation takes from one and adds to another.
+pub const CELLS_PER_ENTRY_MAX: usize = 2;
+
 /// Digits of a stream's sequence number at most; a number of DynamoDB would hold 38.
 const SEQUENCE_DIGITS: usize = 40;
 
@@ -430,6 +436,7 @@ mod tests {
         envelope::Message,
         item::item_bytes,
         judge::judge,
+        projection_ports::Expressions,
     };
 
     const NOW_MS: u64 = 1_768_469_400_000;
@@ -629,15 +636,41 @@ mod tests {
         assert_eq!(with(|fields| fields.ingested_at = Some(u64::MAX.to_string())), Err(Unreadable::IngestedAt));
     }
 
-    #[test]
-    fn the_largest_day_stays_under_ten_kilobytes() {
-        let mut counts = DayCounts { bytes: i64::MAX, span_ms: Some((NOW_MS, NOW_MS)), ..DayCounts::default() };
-        for verdict in [Verdict::Ready, Verdict::Invalid] {
-            counts.count(verdict, UNKNOWN_EVENT_TYPE, i64::MAX);
-            schema::all().iter().for_each(|schema| counts.count(verdict, schema.event_type, i64::MAX));
+    /// A day with every cell that the event types and `_unknown` make, and every number at its longest.
+    fn largest_day(event_types: impl Iterator<Item = String>) -> DayCounts {
+        let mut counts = DayCounts { bytes: i64::MIN, span_ms: Some((NOW_MS, NOW_MS)), ..DayCounts::default() };
+        for event_type in event_types.chain([UNKNOWN_EVENT_TYPE.to_owned()]) {
+            for verdict in [Verdict::Ready, Verdict::Invalid] {
+                counts.count(verdict, &event_type, i64::MIN);
+            }
         }
-        let day = DayKey { tenant_id: TenantId::parse(&"t".repeat(128)).unwrap(), day: "2026-01-15".to_owned() };
-        assert!(item_bytes(&counts.to_item(&day, u64::MAX)) < 10 * 1024);
+        counts
+    }
+
+    fn longest_day_key() -> DayKey {
+        DayKey { tenant_id: TenantId::parse(&"t".repeat(128)).unwrap(), day: "2026-01-15".to_owned() }
+    }
+
+    #[test]
+    fn the_largest_day_is_bounded_by_the_schemas_alone() {
+        let bytes = |counts: DayCounts| item_bytes(&counts.to_item(&longest_day_key(), u64::MAX));
+        let of_this_build = bytes(largest_day(schema::all().iter().map(|schema| schema.event_type.to_owned())));
+        assert!(of_this_build < 2 * 1024, "{of_this_build} bytes");
+        let of_180_schemas = bytes(largest_day((0..180).map(|number| format!("{number:x>128}"))));
+        assert!(of_180_schemas < 64 * 1024, "{of_180_schemas} bytes");
+    }
+
+    #[test]
+    fn the_largest_update_of_a_day_keeps_the_limit_of_an_expression_however_many_schemas_there_are() {
+        let mut counts = largest_day((0..).map(|number| format!("type-{number}")).take(CELLS_PER_UPDATE_MAX));
+        counts.entries = counts.entries.into_iter().take(CELLS_PER_UPDATE_MAX).collect();
+        let narrow = Some((NOW_MS + 1, NOW_MS - 1));
+        let wide = Some((NOW_MS - 1, NOW_MS + 1));
+        for stored_span_ms in [None, narrow, wide] {
+            let update = counts.to_update(&longest_day_key(), stored_span_ms);
+            let expressions = Expressions::of(&update);
+            assert!(!expressions.are_too_long(), "{} bytes", expressions.update.len());
+        }
     }
 
     #[test]

@@ -15,7 +15,9 @@ use ledger::{
     metric::to_calls,
     metric_tenants::{MetricTenants, TenantBudget, TenantDimensions},
     ports::{Clock, Found, Refusal},
-    projection::{EntrySummary, Projection, SequenceNumber, Verdict, span_of},
+    projection::{
+        CELLS_PER_ENTRY_MAX, CELLS_PER_UPDATE_MAX, EntrySummary, Projection, SequenceNumber, Verdict, span_of,
+    },
     projection_keys::{DayKey, LATEST, ProjectionKey, RECORDS, SINCE, STATE_TTL_DAYS, UPDATED_AT},
     projection_ports::{
         Action, Alerts, Cancellation, Condition, Failures, Metrics, Projections, TRANSACTION_UPDATES_MAX, Transacted,
@@ -424,7 +426,12 @@ impl<P: Projections, A: Alerts, M: Metrics, F: Failures, C: Clock> Run<'_, P, A,
                 fold.uncounted += 1;
             } else if let Change::Appended(entry) | Change::Revalidated(entry) = &record.change {
                 let day = entry.day();
-                if !days.contains(&day) && days.len() == days_max {
+                let cells = fold.projection.days.get(&day).map_or(0, |counts| counts.entries.len());
+                let is_full = match days.contains(&day) {
+                    true => cells + CELLS_PER_ENTRY_MAX > CELLS_PER_UPDATE_MAX,
+                    false => days.len() == days_max,
+                };
+                if is_full {
                     break;
                 }
                 days.insert(day);

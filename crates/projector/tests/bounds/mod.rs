@@ -9,7 +9,7 @@ use ledger::{
     entry::Entry,
     judge,
     metric::Metric,
-    projection::{EntrySummary, Place, Projection, Verdict},
+    projection::{CELLS_PER_UPDATE_MAX, EntrySummary, Place, Projection, Verdict},
     schema,
 };
 use projector::{Batch, Change, Outcome, Record};
@@ -149,6 +149,24 @@ fn odd_entry(random: &mut Random, templates: &[EntrySummary], number: u64, inges
     let keyword = (*random.pick(&["type", "format", "required", "minLength", "nesting"])).to_owned();
     failure.places.insert(0, Place { pointer, keyword });
     entry
+}
+
+#[test]
+fn a_day_with_more_cells_than_one_update_may_change_is_committed_in_several() {
+    let types = 400;
+    assert!(types > CELLS_PER_UPDATE_MAX as u64);
+    let records: Vec<Record> = (1..=types)
+        .map(|number| {
+            let mut entry = crate::entry("a", number, Verdict::Invalid, NOW_MS);
+            entry.event_type = Some(format!("type-{number}"));
+            record(number, Change::Appended(entry))
+        })
+        .collect();
+    let world = World::at(NOW_MS);
+    let report = world.invoke(&settings(), batch(&records), TIMEOUT_MS).unwrap();
+    assert_eq!(report.outcome, Outcome::Done);
+    assert_eq!(world.projection(), expected(&records));
+    assert_eq!(world.state().table.transactions, 3);
 }
 
 #[test]

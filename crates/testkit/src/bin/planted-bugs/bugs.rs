@@ -353,6 +353,14 @@ pub const BUGS: &[Bug] = &[
     },
     Bug {
         clause: "G9",
+        name: "put every cell of a day into one update",
+        file: PROJECT_RS,
+        find: "                    true => cells + CELLS_PER_ENTRY_MAX > CELLS_PER_UPDATE_MAX,",
+        replace: "                    true => cells + CELLS_PER_ENTRY_MAX > 10 * CELLS_PER_UPDATE_MAX,",
+        caught_by: &[by(PROJECT, "bounds::a_day_with_more_cells_than_one_update_may_change_is_committed_in_several")],
+    },
+    Bug {
+        clause: "G9",
         name: "stop the shard at an unreadable record",
         file: PROJECT_RS,
         find: "        let unreadable: Vec<&UnreadableRecord> = self.records.iter().filter_map(unreadable).collect();",
