@@ -613,6 +613,7 @@ mod tests {
             event_type: Some("monitoring".to_owned()),
             status: Some("INVALID".to_owned()),
             ingested_at: Some(at_ms.to_string()),
+            has_sequence_number: true,
             failure: Some(FailureSummary { class: Some(FailureClass::SchemaViolation), places: vec![place] }),
             ..EntryFields::default()
         })

@@ -81,6 +81,8 @@ pub enum Metric {
     UnexpectedModify,
     /// Stream records sent to the failures queue.
     UnreadableRecords,
+    /// Stream records of entries that the Go system wrote, which no read model counts.
+    OlderThanReadModels,
     /// Tenants with a dimension of their own.
     MetricTenantsInUse,
     /// Alerts and digests published.
@@ -94,7 +96,7 @@ pub enum Metric {
 }
 
 impl Metric {
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::Recorded,
         Self::Duplicates,
         Self::Redeliveries,
@@ -112,6 +114,7 @@ impl Metric {
         Self::Revalidated,
         Self::UnexpectedModify,
         Self::UnreadableRecords,
+        Self::OlderThanReadModels,
         Self::MetricTenantsInUse,
         Self::AlertsPublished,
         Self::AlertsSuppressed,
@@ -138,6 +141,7 @@ impl Metric {
             Self::Revalidated => "Revalidated",
             Self::UnexpectedModify => "UnexpectedModify",
             Self::UnreadableRecords => "UnreadableRecords",
+            Self::OlderThanReadModels => "OlderThanReadModels",
             Self::MetricTenantsInUse => "MetricTenantsInUse",
             Self::AlertsPublished => "AlertsPublished",
             Self::AlertsSuppressed => "AlertsSuppressed",
@@ -163,6 +167,7 @@ impl Metric {
             | Self::Revalidated
             | Self::UnexpectedModify
             | Self::UnreadableRecords
+            | Self::OlderThanReadModels
             | Self::MetricTenantsInUse
             | Self::AlertsPublished
             | Self::AlertsSuppressed

@@ -4,7 +4,7 @@ use dynoxide::DynoxideError;
 use ledger::{
     Attribute, Item,
     entry::attribute,
-    projection::{DayCounts, EntrySummary, Projection, Verdict},
+    projection::{DayCounts, EntrySummary, LeftOut, Projection, Verdict},
     projection_keys::{DayKey, ProjectionKey},
 };
 
@@ -32,7 +32,8 @@ impl Books {
         for entry in &entries {
             match EntrySummary::from_item(entry) {
                 Ok(summary) => recorded.append(&summary),
-                Err(error) => tracing::warn!(%error, "an item of the ledger is no entry"),
+                Err(LeftOut::Older) => {}
+                Err(LeftOut::Unreadable(error)) => tracing::warn!(%error, "an item of the ledger is no entry"),
             }
         }
         Ok(Books { entries, recorded, projected: read_projected(services)? })

@@ -359,6 +359,7 @@ fn records(now_ms: u64) -> Vec<Record> {
             event_type: Some("user.created".to_owned()),
             status: Some(verdict.as_str().to_owned()),
             ingested_at: Some((now_ms - 10 * number).to_string()),
+            has_sequence_number: true,
             failure: (verdict == Verdict::Invalid).then_some(failure),
             payload_bytes: 100,
             is_revalidated: false,

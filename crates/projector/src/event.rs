@@ -21,6 +21,9 @@ use crate::{
     record::{Change, Record, UnreadableRecord},
 };
 
+/// The event name of a row that expired or was deleted.
+const REMOVE: &str = "REMOVE";
+
 /// Bytes of a text that goes on to the failures queue.
 const TEXT_BYTES_MAX: usize = 512;
 
@@ -73,7 +76,10 @@ fn read(json: &str) -> Record {
         Ok(record) => record.into_record(),
         Err(_) => {
             let identity: WireIdentity = serde_json::from_str(json).unwrap_or_default();
-            identity.into_unreadable("it is not a stream record")
+            match identity.event_name.as_deref() {
+                Some(REMOVE) => identity.into_removed(),
+                _ => identity.into_unreadable("it is not a stream record"),
+            }
         }
     }
 }
@@ -105,6 +111,8 @@ struct WireChange {
 struct WireIdentity {
     #[serde(rename = "eventID", default)]
     event_id: Option<String>,
+    #[serde(rename = "eventName", default)]
+    event_name: Option<String>,
     #[serde(default)]
     dynamodb: WireIdentityChange,
 }
@@ -137,7 +145,9 @@ struct WireImage {
     #[serde(default)]
     status: Text,
     #[serde(default)]
-    ingested_at: Digits,
+    ingested_at: Option<Digits>,
+    #[serde(default)]
+    sequence_number: Option<IgnoredAny>,
     #[serde(default)]
     failure: Option<WireFailure>,
     #[serde(default)]
@@ -201,13 +211,14 @@ impl WireRecord {
         let Self { event_id, event_name, dynamodb } = self;
         let identity = WireIdentity {
             event_id,
+            event_name: Some(event_name),
             dynamodb: WireIdentityChange { keys: dynamodb.keys, sequence_number: Some(dynamodb.sequence_number) },
         };
         let image = || EntrySummary::new(dynamodb.new_image.unwrap_or_default().into_fields());
-        let change = match event_name.as_str() {
-            "INSERT" => image().map(Change::Appended),
-            "MODIFY" => Change::of_modify(image()),
-            "REMOVE" => Ok(Change::Removed),
+        let change = match identity.event_name.as_deref() {
+            Some("INSERT") => Change::of_insert(image()),
+            Some("MODIFY") => Change::of_modify(image()),
+            Some(REMOVE) => return identity.into_removed(),
             _ => return identity.into_unreadable("its event name is unknown"),
         };
         match (change, identity.sequence()) {
@@ -225,6 +236,11 @@ impl WireRecord {
 impl WireIdentity {
     fn sequence(&self) -> Option<SequenceNumber> {
         self.dynamodb.sequence_number.as_deref().and_then(SequenceNumber::parse)
+    }
+
+    /// Nothing is asked of it, so nothing can be wrong with it.
+    fn into_removed(self) -> Record {
+        Record { sequence: self.sequence(), written_at_ms: None, change: Change::Removed }
     }
 
     fn into_unreadable(self, reason: &str) -> Record {
@@ -249,7 +265,8 @@ impl WireImage {
             sk: self.sk.text,
             event_type: self.event_type.text,
             status: self.status.text,
-            ingested_at: self.ingested_at.digits,
+            ingested_at: self.ingested_at.map(|number| number.digits.unwrap_or_default()),
+            has_sequence_number: self.sequence_number.is_some(),
             failure: self.failure.map(WireFailure::into_summary),
             payload_bytes: payload_bytes as u64,
             is_revalidated: self.revalidated_at.is_some(),
@@ -547,9 +564,42 @@ mod tests {
     }
 
     #[test]
-    fn a_removal_and_a_final_invocation_change_nothing() {
-        let removal = json!([{ "eventName": "REMOVE", "dynamodb": { "SequenceNumber": "5" } }]);
-        assert_eq!(only(&event(removal)).change, Change::Removed);
+    fn an_entry_of_the_go_system_is_older_where_it_is_inserted_and_unexpected_where_it_is_changed() {
+        let mut image = image(&item(BODIES[1]));
+        for ours_alone in ["ingested_at", "sequence_number"] {
+            assert!(image.as_object_mut().unwrap().remove(ours_alone).is_some());
+        }
+        let older = only(&event(json!([record("INSERT", &image)])));
+        assert_eq!((older.change, older.sequence), (Change::Older, SequenceNumber::parse("000100")));
+        assert_eq!(only(&event(json!([record("MODIFY", &image)]))).change, Change::UnexpectedModify);
+        // With either of them it is ours, and spoiled: somebody should look.
+        for (name, value) in [("ingested_at", json!({ "S": "2026" })), ("sequence_number", json!({ "N": "7" }))] {
+            let mut ours = image.clone();
+            ours[name] = value;
+            let change = only(&event(json!([record("INSERT", &ours)]))).change;
+            assert!(matches!(change, Change::Unreadable(_)), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_removal_changes_nothing_whatever_its_record_holds_or_lacks() {
+        let image = image(&item(BODIES[1]));
+        for change in [
+            json!({ "SequenceNumber": "5" }),
+            json!({ "SequenceNumber": "5", "OldImage": image, "Keys": { "tenant_id": { "S": "t" } } }),
+            json!({ "SequenceNumber": "5", "NewImage": { "status": 7 } }),
+            json!({ "SequenceNumber": "abc" }),
+            json!({}),
+        ] {
+            let user = json!({ "type": "Service", "principalId": "dynamodb.amazonaws.com" });
+            let removal = json!([{ "eventName": "REMOVE", "userIdentity": user, "dynamodb": change }]);
+            assert_eq!(only(&event(removal)).change, Change::Removed, "{change}");
+        }
+        assert_eq!(only(&event(json!([{ "eventName": "REMOVE" }]))).change, Change::Removed);
+    }
+
+    #[test]
+    fn a_final_invocation_has_no_records() {
         for text in [r#"{"isFinalInvokeForWindow":true,"shardId":"s","Records":[]}"#, "{}", r#"{"Records":null}"#] {
             assert_eq!(batch(text).records, []);
         }

@@ -2,9 +2,9 @@
 //! read, puts metrics, and then commits checkpoint, counts and windows together, in sequence order, in as many
 //! transactions as it takes. Counts are exact (G9), because a transaction is conditional on the checkpoint and what lies
 //! at or below it is passed over; what was published before a crash may be published again. A batch that stops stores
-//! what it published, so that it does not alert anew with every retry. AWS alone can make a batch
-//! fail, never its content, and an answer comes before the deadline (G12). Batches that Lambda discards by age never
-//! arrive here: the mapping announces them on the failures queue, and `verify` and `rebuild` heal them.
+//! what it published, so that it does not alert anew with every retry. AWS alone can make a batch fail, never its
+//! content, and an answer comes before the deadline (G12). Batches that Lambda discards by age never arrive here: the
+//! mapping announces them on the failures queue, and no day counts their entries.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,11 +1,11 @@
 //! A record of the ledger's stream, as the projector takes it: what became of an entry, and where in the shard it says
 //! so.
 
-use ledger::projection::{EntrySummary, SequenceNumber, Unreadable, Verdict};
+use ledger::projection::{EntrySummary, LeftOut, SequenceNumber, Unreadable, Verdict};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
-    /// `None` only where the record cannot be read.
+    /// `None` only where the record cannot be read, or is a removal, which needs none.
     pub sequence: Option<SequenceNumber>,
     /// When DynamoDB says it was written, in milliseconds since the epoch.
     pub written_at_ms: Option<u64>,
@@ -22,6 +22,8 @@ pub enum Change {
     UnexpectedModify,
     /// An entry expired or was deleted: what was counted stays counted.
     Removed,
+    /// An entry of the Go system was appended.
+    Older,
     Unreadable(UnreadableRecord),
 }
 
@@ -36,19 +38,28 @@ pub struct UnreadableRecord {
 }
 
 impl Change {
+    /// Of an item that was inserted, its image read as an entry.
+    pub fn of_insert(image: Result<EntrySummary, LeftOut>) -> Result<Self, Unreadable> {
+        match image {
+            Ok(entry) => Ok(Self::Appended(entry)),
+            Err(LeftOut::Older) => Ok(Self::Older),
+            Err(LeftOut::Unreadable(unreadable)) => Err(unreadable),
+        }
+    }
+
     /// Of an item that was changed, its image read as an entry.
     ///
     /// A stream of new images cannot tell what an entry was before; `revalidated_at` can, because an entry gets it once,
     /// on condition that it is INVALID, and nothing of ours changes it afterwards.
     ///
-    /// The limit of it: who changes a revalidated entry by hand has it counted as revalidated once more. Nothing in the
-    /// image tells the two changes apart exactly (the time of the record is coarse, and clocks differ); an image of
-    /// before would, and a marker per entry would at two more write units and a place in the transaction each. `verify`
-    /// names such a day, `rebuild` heals it.
-    pub fn of_modify(image: Result<EntrySummary, Unreadable>) -> Result<Self, Unreadable> {
-        Ok(match image? {
-            entry if entry.verdict == Verdict::Ready && entry.is_revalidated => Self::Revalidated(entry),
-            _ => Self::UnexpectedModify,
-        })
+    /// The limit of it: a revalidated entry that somebody changes by hand counts as revalidated once more. Nothing in
+    /// the image tells the two changes apart exactly (the time of the record is coarse, and clocks differ); an image of
+    /// before would, and a marker per entry would at two more write units and a place in the transaction each.
+    pub fn of_modify(image: Result<EntrySummary, LeftOut>) -> Result<Self, Unreadable> {
+        match image {
+            Ok(entry) if entry.verdict == Verdict::Ready && entry.is_revalidated => Ok(Self::Revalidated(entry)),
+            Ok(_) | Err(LeftOut::Older) => Ok(Self::UnexpectedModify),
+            Err(LeftOut::Unreadable(unreadable)) => Err(unreadable),
+        }
     }
 }

@@ -21,6 +21,8 @@ pub(crate) struct Work {
     pub revalidated: u64,
     pub unexpected: u64,
     pub unreadable: u64,
+    /// Entries of the Go system.
+    pub older: u64,
     /// Entries too old or too far ahead for a metric.
     pub outside_time: u64,
     pub alerts: u64,
@@ -49,6 +51,7 @@ impl Statistics {
                 Change::Revalidated(_) => statistics.work.revalidated += 1,
                 Change::UnexpectedModify => statistics.work.unexpected += 1,
                 Change::Unreadable(_) => statistics.work.unreadable += 1,
+                Change::Older => statistics.work.older += 1,
                 Change::Removed => {}
             }
         }
@@ -101,6 +104,7 @@ fn record_work(work: &Work, tenants: usize) {
         (Metric::Revalidated, work.revalidated),
         (Metric::UnexpectedModify, work.unexpected),
         (Metric::UnreadableRecords, work.unreadable),
+        (Metric::OlderThanReadModels, work.older),
         (Metric::OutsideMetricTime, work.outside_time),
         (Metric::AlertsPublished, work.alerts),
         (Metric::AlertsSuppressed, work.suppressed),

@@ -38,6 +38,7 @@ fn entry(tenant: &str, id: u64, verdict: Verdict, ingested_at_ms: u64) -> EntryS
         event_type: Some("user.created".to_owned()),
         status: Some(verdict.as_str().to_owned()),
         ingested_at: Some(ingested_at_ms.to_string()),
+        has_sequence_number: true,
         failure: (verdict == Verdict::Invalid).then_some(failure),
         payload_bytes: 10 + id,
         is_revalidated: false,
@@ -68,7 +69,7 @@ fn expected<'r>(records: impl IntoIterator<Item = &'r Record>) -> Projection {
         match &record.change {
             Change::Appended(entry) => projection.append(entry),
             Change::Revalidated(entry) => projection.revalidate(entry),
-            Change::UnexpectedModify | Change::Removed | Change::Unreadable(_) => {}
+            Change::UnexpectedModify | Change::Removed | Change::Older | Change::Unreadable(_) => {}
         }
     }
     projection
@@ -116,12 +117,65 @@ fn a_batch_that_comes_again_costs_one_read() {
 }
 
 #[test]
-fn a_final_invocation_without_records_makes_no_call() {
+fn a_final_invocation_without_records_and_a_batch_of_removals_make_no_call() {
     let world = World::at(NOW_MS);
-    for records in [vec![], vec![record(1, Change::Removed)]] {
+    let without_a_number = Record { sequence: None, ..record(2, Change::Removed) };
+    for records in [vec![], vec![record(1, Change::Removed), without_a_number]] {
         assert_eq!(world.invoke(&settings(), batch(&records), 0).unwrap().outcome, Outcome::Done);
     }
     assert_eq!(world.state().calls, 0);
+}
+
+#[test]
+fn removals_beside_other_records_change_nothing_and_hold_nothing_up() {
+    let world = World::at(NOW_MS);
+    let records = [
+        record(1, Change::Removed),
+        appended(2, "a", Verdict::Ready),
+        Record { sequence: None, ..record(3, Change::Removed) },
+        record(4, Change::Removed),
+    ];
+    world.state().outages.insert("transact", Fault::Refused);
+    let report = world.invoke(&settings(), batch(&records), TIMEOUT_MS).unwrap();
+    assert_eq!(report.outcome, Outcome::FailedFrom(SequenceNumber::parse("2").unwrap()));
+    world.state().outages.clear();
+    assert_eq!(world.invoke(&settings(), batch(&records), TIMEOUT_MS).unwrap().outcome, Outcome::Done);
+    assert_eq!(world.projection(), expected(&records));
+    let calls = world.state().calls;
+    assert_eq!(world.invoke(&settings(), batch(&records), TIMEOUT_MS).unwrap().outcome, Outcome::Done);
+    let state = world.state();
+    assert_eq!((state.calls, state.failures.len(), state.alerts.len()), (calls + 1, 0, 0));
+    assert!(!state.table.items().contains_key(&ProjectionKey::incomplete()));
+}
+
+#[test]
+fn entries_of_the_go_system_are_left_out_unannounced_and_one_metric_says_how_many() {
+    let world = World::at(NOW_MS);
+    let records = [
+        appended(1, "a", Verdict::Ready),
+        record(2, Change::Older),
+        appended(3, "a", Verdict::Ready),
+        record(4, Change::Older),
+    ];
+    assert_eq!(world.invoke(&settings(), batch(&records), TIMEOUT_MS).unwrap().outcome, Outcome::Done);
+    assert_eq!(world.projection(), expected(&records));
+    let state = world.state();
+    assert_eq!((state.failures.len(), state.alerts.len()), (0, 0));
+    assert!(!state.table.items().contains_key(&ProjectionKey::incomplete()));
+    let checkpoint = &state.table.items()[&ProjectionKey::checkpoint(SHARD)];
+    assert_eq!(text_of(checkpoint, "sequence_number"), Some(format!("{:0>40}", 4).as_str()));
+    let samples = state.puts.iter().flatten().map(|datum| &datum.sample);
+    let counted: Vec<_> = samples.filter(|sample| sample.name == Metric::OlderThanReadModels.name()).collect();
+    assert_eq!((counted.len(), &counted[0].values[..]), (1, &[(2.0, 1)][..]));
+}
+
+#[test]
+fn a_batch_of_the_go_systems_entries_alone_writes_nothing() {
+    let world = World::at(NOW_MS);
+    let records = [record(1, Change::Older), record(2, Change::Older)];
+    assert_eq!(world.invoke(&settings(), batch(&records), TIMEOUT_MS).unwrap().outcome, Outcome::Done);
+    let state = world.state();
+    assert_eq!((state.table.items().len(), state.failures.len(), state.alerts.len()), (0, 0, 0));
 }
 
 #[test]

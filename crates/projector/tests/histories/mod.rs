@@ -1,5 +1,5 @@
 //! Ten thousand lives of the ledger and of its stream, each from a seed: appended, revalidated, changed by strangers,
-//! expired, spoiled; shards split; batches delivered again, overlapping, cut anew, out of order and long after they were
+//! written by the Go system, expired, spoiled; shards split; batches delivered again, overlapping, cut anew, out of order and long after they were
 //! done; calls refused, busy, hanging, their answers lost, and a crash between any two of them. `HISTORY_SEED=<n>` runs
 //! one alone.
 
@@ -204,7 +204,11 @@ impl History {
         match self.random.below(16) {
             0..=8 => self.append(),
             9..=11 => self.revalidate(),
-            12 => self.push(self.root(0), Change::Removed),
+            12 => {
+                let change = if self.random.is_one_of(2) { Change::Removed } else { Change::Older };
+                let root = self.random.below(2);
+                self.push(self.root(root), change);
+            }
             13 => {
                 let Change::Unreadable(spoiled) = unreadable(0).change else { return };
                 self.unreadable += 1;
@@ -251,6 +255,7 @@ impl History {
             event_type: event_type.filter(|name| !is_ready || *name != "no.schema").map(str::to_owned),
             status: Some(if is_ready { "READY" } else { "INVALID" }.to_owned()),
             ingested_at: Some((now_ms - self.random.below(3_000)).to_string()),
+            has_sequence_number: true,
             failure: (!is_ready).then_some(failure),
             payload_bytes: self.random.below(1_000),
             is_revalidated: false,

@@ -287,8 +287,8 @@ pub const BUGS: &[Bug] = &[
         clause: "G9",
         name: "count an unexpected modify",
         file: "crates/projector/src/record.rs",
-        find: "            entry if entry.verdict == Verdict::Ready && entry.is_revalidated => Self::Revalidated(entry),",
-        replace: "            entry if entry.verdict == Verdict::Ready => Self::Revalidated(entry),",
+        find: "            Ok(entry) if entry.verdict == Verdict::Ready && entry.is_revalidated => Ok(Self::Revalidated(entry)),",
+        replace: "            Ok(entry) if entry.verdict == Verdict::Ready => Ok(Self::Revalidated(entry)),",
         caught_by: &[Simulation, by(PROJECT, HISTORIES)],
     },
     Bug {
@@ -358,6 +358,34 @@ pub const BUGS: &[Bug] = &[
         find: "                    true => cells + CELLS_PER_ENTRY_MAX > CELLS_PER_UPDATE_MAX,",
         replace: "                    true => cells + CELLS_PER_ENTRY_MAX > 10 * CELLS_PER_UPDATE_MAX,",
         caught_by: &[by(PROJECT, "bounds::a_day_with_more_cells_than_one_update_may_change_is_committed_in_several")],
+    },
+    Bug {
+        clause: "G9",
+        name: "take an entry of the Go system for an unreadable one",
+        file: "crates/ledger/src/projection.rs",
+        find: "        if verdict.is_some() && fields.ingested_at.is_none() && !fields.has_sequence_number {",
+        replace: "        if verdict.is_none() && fields.ingested_at.is_none() && !fields.has_sequence_number {",
+        caught_by: &[
+            by(
+                ("ledger", "lib"),
+                "projection::tests::an_entry_of_the_go_system_is_left_out_as_older_and_one_of_ours_without_a_sequence_number_counts",
+            ),
+            by(
+                ("projector", "lib"),
+                "event::tests::an_entry_of_the_go_system_is_older_where_it_is_inserted_and_unexpected_where_it_is_changed",
+            ),
+        ],
+    },
+    Bug {
+        clause: "G9",
+        name: "take a removal without a number for an unreadable record",
+        file: "crates/projector/src/event.rs",
+        find: "                Some(REMOVE) => identity.into_removed(),\n                _ => identity.into_unreadable(\"it is not a stream record\"),",
+        replace: "                _ => identity.into_unreadable(\"it is not a stream record\"),",
+        caught_by: &[by(
+            ("projector", "lib"),
+            "event::tests::a_removal_changes_nothing_whatever_its_record_holds_or_lacks",
+        )],
     },
     Bug {
         clause: "G9",
