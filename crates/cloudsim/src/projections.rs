@@ -10,9 +10,7 @@ use ledger::{
     ports::{Found, Refusal},
     projection::{DayCounts, Projection},
     projection_keys::{DayKey, ProjectionKey, whole_number_of},
-    projection_ports::{
-        Action, Cancellation, Condition, Expressions, TRANSACTION_UPDATES_MAX, Transacted, Update, Updated,
-    },
+    projection_ports::{Action, Cancellation, Condition, TRANSACTION_UPDATES_MAX, Transacted, Update, Updated},
 };
 
 use crate::tables::{READ_KEYS_MAX, is_attribute, is_key};
@@ -54,7 +52,7 @@ impl MemoryProjections {
     }
 
     pub fn update(&mut self, update: Update) -> Result<Updated, Refusal> {
-        if Expressions::of(&update).are_too_long() {
+        if update.is_too_long() {
             return Err(Refusal::Content);
         }
         match self.changed(&update) {
@@ -70,10 +68,9 @@ impl MemoryProjections {
     /// Makes all updates or none.
     pub fn transact(&mut self, updates: Vec<Update>) -> Result<Transacted, Refusal> {
         let keys: BTreeSet<&ProjectionKey> = updates.iter().map(|update| &update.key).collect();
-        let is_long = |update: &Update| Expressions::of(update).are_too_long();
         if !(1..=TRANSACTION_UPDATES_MAX).contains(&updates.len())
             || keys.len() < updates.len()
-            || updates.iter().any(is_long)
+            || updates.iter().any(Update::is_too_long)
         {
             return Err(Refusal::Content);
         }

@@ -717,8 +717,7 @@ mod tests {
         let wide = Some((NOW_MS - 1, NOW_MS + 1));
         for stored_span_ms in [None, narrow, wide] {
             let update = counts.to_update(&longest_day_key(), stored_span_ms);
-            let expressions = Expressions::of(&update);
-            assert!(!expressions.are_too_long(), "{} bytes", expressions.update.len());
+            assert!(!update.is_too_long(), "{} bytes", Expressions::of(&update).update.len());
         }
     }
 

@@ -16,6 +16,11 @@ use crate::{
 pub const TRANSACTION_UPDATES_MAX: usize = 100;
 /// Bytes DynamoDB takes in the text of one expression ("Constraints in Amazon DynamoDB", expression parameters).
 pub const EXPRESSION_BYTES_MAX: usize = 4 * 1024;
+/// Conditions and actions of an update whose expressions always fit, and the longest of them: a condition with two
+/// names of two digits.
+const PARTS_ALWAYS_FITTING: usize = 60;
+const PART_BYTES_MAX: usize = "(attribute_not_exists(#n99) OR #n99 <= :v99) AND ".len();
+const _: () = assert!(PARTS_ALWAYS_FITTING * PART_BYTES_MAX <= EXPRESSION_BYTES_MAX);
 
 /// What must hold of an item as it is, for an update to be made.
 #[derive(Clone, Debug, PartialEq)]
@@ -44,8 +49,15 @@ pub struct Update {
     pub actions: Vec<Action>,
 }
 
+impl Update {
+    /// Whether DynamoDB refuses the update for the length of an expression.
+    pub fn is_too_long(&self) -> bool {
+        self.conditions.len() + self.actions.len() > PARTS_ALWAYS_FITTING && Expressions::of(self).are_too_long()
+    }
+}
+
 /// An update in DynamoDB's expression language, every attribute and value named by a placeholder. `ledger-aws` sends
-/// these texts; what else holds an update against DynamoDB's limits measures the same ones.
+/// these texts, and `Update::is_too_long` measures them.
 #[derive(Debug, Default)]
 pub struct Expressions<'u> {
     pub update: String,
@@ -89,8 +101,7 @@ impl<'u> Expressions<'u> {
         expressions
     }
 
-    /// Whether DynamoDB refuses the update for the length of a text.
-    pub fn are_too_long(&self) -> bool {
+    fn are_too_long(&self) -> bool {
         self.update.len().max(self.condition.len()) > EXPRESSION_BYTES_MAX
     }
 
