@@ -144,11 +144,7 @@ struct Winner {
 /// How the claim of one id ended.
 enum Claimed {
     Won(Winner),
-    /// DynamoDB refuses the claim for its content: the message is recorded without one.
-    Unclaimable,
-    Failed {
-        code: Cow<'static, str>,
-    },
+    Failed { code: Cow<'static, str> },
 }
 
 /// One insert into the ledger, and the messages whose outcome hangs on it.
@@ -237,7 +233,8 @@ impl<'m> Batch<'m> {
         for ((_, key), (written, claim)) in owners.into_iter().zip(written.into_iter().zip(claims)) {
             let end = match written {
                 Written::Done => Claimed::Won(Winner { claim: claim.into(), is_fresh: true }),
-                Written::Content => Claimed::Unclaimable,
+                // Every part of a claim is bounded, so no content makes DynamoDB refuse one: the table is wrong.
+                Written::Content => Claimed::Failed { code: Cow::Borrowed("ClaimRefused") },
                 Written::Failed { code } => Claimed::Failed { code },
                 Written::Exists => {
                     taken.push(key.clone());
@@ -284,7 +281,6 @@ impl<'m> Batch<'m> {
             match claim {
                 Some(Claimed::Failed { code }) => self.fail(index, code.clone()),
                 Some(Claimed::Won(winner)) => self.plan_claimed(index, winner, &mut statements),
-                Some(Claimed::Unclaimable) => self.plan_statement(index, Form::Unstorable, &mut statements),
                 None => self.plan_statement(index, Form::AsJudged, &mut statements),
             }
         }

@@ -73,7 +73,7 @@ macro_rules! for_each_case {
             a_claim_older_than_its_entry_would_live_is_not_recorded_again
             an_expired_claim_that_is_still_there_counts
             content_that_dynamodb_refuses_is_kept_raw
-            a_claim_that_dynamodb_refuses_does_not_lose_the_message
+            a_refused_claim_fails_its_message_and_condemns_nothing
             a_twin_fails_with_its_statement
             small_entries_are_recorded_before_large_ones
             nothing_is_called_without_time_to_answer
@@ -527,11 +527,17 @@ cases! {
         assert_eq!(bench.entries().await.len(), 2);
     }
 
-    async fn a_claim_that_dynamodb_refuses_does_not_lose_the_message(bench) {
+    async fn a_refused_claim_fails_its_message_and_condemns_nothing(bench) {
+        // As DynamoDB answers where the table has another key.
         bench.tables.plan(Operation::Insert, Table::Claims, Fault::Some(vec![0], Refusal::Content));
-        let report = bench.run(&[event(1, "a", "1")]).await;
-        assert_eq!((report.outcomes, report.failed), (vec![Outcome::Invalid(FailureClass::Unstorable)], vec![]));
-        assert_eq!(bench.entries().await.len(), 1);
+        let messages = [event(1, "a", "1"), event(2, "b", "2")];
+        let report = bench.run(&messages).await;
+        let failed = Outcome::Failed { code: "ClaimRefused".into() };
+        assert_eq!((report.outcomes, report.failed), (vec![failed, Outcome::Ready], vec![0]));
+        // Once the table is right, the event is what it always was.
+        let report = bench.run(&[again(&messages[0])]).await;
+        assert_eq!((report.outcomes, report.failed), (vec![Outcome::Ready], vec![]));
+        assert_eq!(bench.statuses().await, ["READY"; 2]);
     }
 
     async fn a_twin_fails_with_its_statement(bench) {

@@ -127,6 +127,14 @@ pub const BUGS: &[Bug] = &[
     },
     Bug {
         clause: "G4",
+        name: "record an event whose claim was refused",
+        file: PROCESS,
+        find: "                Written::Content => Claimed::Failed { code: Cow::Borrowed(\"ClaimRefused\") },",
+        replace: "                Written::Content => continue,",
+        caught_by: &[by(CONTRACT, "a_refused_claim_fails_its_message_and_condemns_nothing")],
+    },
+    Bug {
+        clause: "G4",
         name: "give up on a request refused for its content",
         file: PROCESS,
         find: "            Err(Refusal::Content) if pending.len() > 1 => {",
