@@ -22,7 +22,8 @@ pub fn body(bytes: &[u8]) {
         assert!(failure.errors.iter().all(|error| error.pointer.len() <= failure::POINTER_BYTES_MAX));
     }
 
-    for entry in [judged.entry.clone(), judged.entry.into_conflict()] {
+    let conflict_key = judged.entry.key.conflict(judged.content);
+    for entry in [judged.entry.clone(), judged.entry.into_conflict(conflict_key)] {
         let entry = entry.fitting(text, judged.content);
         let is_typed = matches!(entry.body, Body::Typed(_));
         let bytes = entry.item_bytes();

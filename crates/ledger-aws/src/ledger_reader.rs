@@ -7,7 +7,7 @@ use aws_sdk_dynamodb::{
     types::AttributeValue,
 };
 use ledger::{
-    ClaimKey, Item, StoredClaim,
+    ClaimKey, EntryKey, Item, StoredClaim,
     entry::{attribute, claim_key_item},
 };
 use thiserror::Error;
@@ -96,6 +96,5 @@ fn cause<E: ProvideErrorMetadata + std::error::Error + 'static>(error: &SdkError
 }
 
 fn is_of_event(item: &Item, key: &ClaimKey) -> bool {
-    let sk = ledger::entry::text_of(item, attribute::SK).unwrap_or_default();
-    sk.split(ledger::ids::KEY_SEPARATOR).nth(1) == Some(key.event_id.as_str())
+    EntryKey::from_item(item).is_some_and(|entry| entry.event_id() == key.event_id.as_str())
 }

@@ -50,11 +50,6 @@ impl ContentHash {
     pub fn as_bytes(&self) -> &[u8; 32] {
         &self.0
     }
-
-    /// The first 16 hexadecimal digits, which tell the conflicts of one event apart.
-    pub fn short(&self) -> String {
-        hex(&self.0[..8])
-    }
 }
 
 impl fmt::Display for ContentHash {

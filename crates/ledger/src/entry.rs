@@ -35,6 +35,7 @@ pub mod attribute {
     pub const PK: &str = "pk";
     pub const CREATED_AT: &str = "created_at";
     pub const CONTENT_SHA256: &str = "content_sha256";
+    pub const CONFLICT_CREATED_AT: &str = "conflict_created_at";
 }
 
 /// Bytes of a body kept in one entry. The queue's `max_message_size` is the same, so only a queue whose limit was
@@ -49,11 +50,12 @@ const _: () = assert!(RAW_BYTES_MAX + OVERHEAD_BYTES_MAX <= ITEM_BYTES_MAX);
 const BODY_BYTES_ALWAYS_FITTING: usize = 128 * 1024;
 const _: () = assert!(3 * BODY_BYTES_ALWAYS_FITTING + OVERHEAD_BYTES_MAX <= ITEM_BYTES_MAX);
 
-/// Where an entry stands: the tenant's partition, and time, then event id within it.
+/// Where an entry stands: the tenant's partition, and time, then event id within it. Nothing else reads sort keys.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EntryKey {
     pub tenant_id: TenantId,
-    /// `created_at#event_id`; a conflict's has `#` and the short hash of its content behind it.
+    /// `created_at#event_id`. A conflict has both of the event that came first, then `#` and the hash of its own content:
+    /// the same conflict sent again has the same key, and one prefix finds all conflicts of an event.
     pub sk: String,
 }
 
@@ -63,15 +65,31 @@ impl EntryKey {
         Self { tenant_id: key.tenant_id.clone(), sk }
     }
 
-    /// The key of content that came second under an id, told from others by (part of) its hash.
-    pub fn conflict(&self, content: &str) -> Self {
-        let event_id = self.sk.split(KEY_SEPARATOR).nth(1).unwrap_or_default();
-        let sk = format!("{}{KEY_SEPARATOR}{event_id}{KEY_SEPARATOR}{content}", self.created_at());
+    /// The key that a stored claim names; `None` if it is not one of the claimed event.
+    pub fn claimed(key: &ClaimKey, sk: &str) -> Option<Self> {
+        let named = Self { tenant_id: key.tenant_id.clone(), sk: sk.to_owned() };
+        (named.event_id() == key.event_id.as_str()).then_some(named)
+    }
+
+    /// The key of a stored item; `None` if the item has none.
+    pub fn from_item(item: &Item) -> Option<Self> {
+        let tenant_id = TenantId::from_stored(text_of(item, attribute::TENANT_ID)?)?;
+        Some(Self { tenant_id, sk: text_of(item, attribute::SK)?.to_owned() })
+    }
+
+    /// The key of other content under the id of this entry.
+    pub fn conflict(&self, content: ContentHash) -> Self {
+        let sk = format!("{}{KEY_SEPARATOR}{}{KEY_SEPARATOR}{content}", self.created_at(), self.event_id());
         Self { tenant_id: self.tenant_id.clone(), sk }
     }
 
+    /// The time in the key: that of the event, and for a conflict that of the event that came first.
     pub fn created_at(&self) -> &str {
         self.sk.split(KEY_SEPARATOR).next().unwrap_or_default()
+    }
+
+    pub fn event_id(&self) -> &str {
+        self.sk.split(KEY_SEPARATOR).nth(1).unwrap_or_default()
     }
 
     pub fn to_item(&self) -> Item {
@@ -142,6 +160,8 @@ pub struct Entry {
     pub ingested_at_ms: u64,
     /// SQS's arrival number, in canonical form.
     pub sequence_number: Option<String>,
+    /// A conflict's own time: its key has that of the event that came first.
+    pub conflict_created_at: Option<String>,
     /// The body states no tenant: the message group did.
     pub is_attributed_by_group: bool,
     /// Whether the status index lists it.
@@ -161,15 +181,16 @@ impl Entry {
         self.into_raw(failure, raw)
     }
 
-    /// Turns the entry into the INVALID one of content that came second under its id.
-    pub fn into_conflict(self) -> Self {
+    /// Turns the entry into the INVALID one of content that came second under its id, kept under `key`.
+    pub fn into_conflict(self, key: EntryKey) -> Self {
         let errors = match self.status {
             Status::Ready => Vec::new(),
             Status::Invalid(failure) => failure.errors,
         };
         let summary = "an earlier event has the same tenant and event id and other content";
         let failure = Failure::new(FailureClass::Conflict, summary, errors);
-        Self { status: Status::Invalid(failure), ..self }
+        let conflict_created_at = Some(self.key.created_at().to_owned());
+        Self { key, conflict_created_at, status: Status::Invalid(failure), ..self }
     }
 
     fn into_raw(self, failure: Failure, raw: RawBody) -> Self {
@@ -223,6 +244,7 @@ impl Entry {
         let mut put = |name: &str, value: Attribute| item.insert(name.to_owned(), value);
         let text = |text: &str| Attribute::S(text.to_owned());
         if self.is_indexed {
+            // The time in the key, so that index and table list an event and its conflicts side by side.
             let index_key = format!("{}{KEY_SEPARATOR}{}", self.key.tenant_id, self.key.created_at());
             put(attribute::TENANT_ID_CREATED_AT, Attribute::S(index_key));
         }
@@ -240,6 +262,9 @@ impl Entry {
         }
         if let Some(number) = &self.sequence_number {
             put(attribute::SEQUENCE_NUMBER, Attribute::N(number.clone()));
+        }
+        if let Some(created_at) = &self.conflict_created_at {
+            put(attribute::CONFLICT_CREATED_AT, text(created_at));
         }
         if self.is_attributed_by_group {
             put(attribute::ATTRIBUTED_BY, text("group"));

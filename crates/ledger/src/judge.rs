@@ -56,6 +56,7 @@ pub fn judge(message: &Message, now_ms: u64) -> Judged {
         ttl: None,
         ingested_at_ms: now_ms,
         sequence_number: message.sequence_number.as_deref().and_then(canonical_digits),
+        conflict_created_at: None,
         is_attributed_by_group: identity.is_none(),
         is_indexed: true,
     };

@@ -12,7 +12,7 @@ use axum::{
     routing::get,
 };
 use dynoxide::DynoxideError;
-use ledger::{Item, TenantId, entry::attribute, projection::Verdict};
+use ledger::{EntryKey, Item, TenantId, entry::attribute, projection::Verdict};
 use serde_json::json;
 
 use crate::{
@@ -161,8 +161,8 @@ fn tenants_table(tenants: &BTreeMap<TenantId, Counts>) -> String {
 fn entries_table(entries: &[Item]) -> String {
     let mut rows = String::new();
     for entry in entries {
-        let sk = text(entry, attribute::SK);
-        let (created_at, event_id) = sk.split_once('#').unwrap_or((&sk, ""));
+        let key = EntryKey::from_item(entry);
+        let (created_at, event_id) = key.as_ref().map_or(("", ""), |key| (key.created_at(), key.event_id()));
         let status = escape(&text(entry, attribute::STATUS));
         let _ = write!(
             rows,

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt::Write, time::Duration};
 
 use cloudsim::cloudwatch::{ListMetricsRequest, Metric, StatisticsRequest};
 use dynoxide::DynoxideError;
-use ledger::{Item, entry::attribute, metric::NAMESPACE, projection::Verdict};
+use ledger::{EntryKey, Item, entry::attribute, metric::NAMESPACE, projection::Verdict};
 use serde::Serialize;
 
 use crate::{
@@ -118,8 +118,8 @@ pub fn entries_table(entries: &[Item]) -> String {
     newest.sort_by_key(|entry| std::cmp::Reverse(text(entry, attribute::SK)));
     let mut rows = vec![["TENANT", "STATUS", "EVENT TYPE", "CREATED AT", "EVENT ID"].map(str::to_owned)];
     for entry in newest.into_iter().take(ENTRIES_SHOWN_MAX) {
-        let sk = text(entry, attribute::SK);
-        let (created_at, event_id) = sk.split_once('#').unwrap_or((&sk, ""));
+        let key = EntryKey::from_item(entry);
+        let (created_at, event_id) = key.as_ref().map_or(("", ""), |key| (key.created_at(), key.event_id()));
         rows.push([
             text(entry, attribute::TENANT_ID),
             text(entry, attribute::STATUS),

@@ -136,7 +136,11 @@ struct Case<'m> {
 
 /// A claim that stands, ours or an earlier one.
 struct Winner {
-    claim: StoredClaim,
+    /// The entry it claims.
+    key: EntryKey,
+    content: ContentHash,
+    created_at: Option<Timestamp>,
+    sequence_number: Option<String>,
     /// It was inserted for this batch.
     is_fresh: bool,
 }
@@ -144,16 +148,37 @@ struct Winner {
 /// How the claim of one id ended.
 enum Claimed {
     Won(Winner),
+    /// The Go system made it, in one transaction with its entry.
+    WithItsEntry,
     Failed { code: Cow<'static, str> },
+}
+
+impl Claimed {
+    /// What a claim that was there before says.
+    fn stored(key: &ClaimKey, claim: StoredClaim) -> Self {
+        let Some(content) = claim.content else { return Self::WithItsEntry };
+        match claim.sk.and_then(|sk| EntryKey::claimed(key, &sk)) {
+            Some(key) => Self::Won(Winner {
+                key,
+                content,
+                created_at: claim.created_at,
+                sequence_number: claim.sequence_number,
+                is_fresh: false,
+            }),
+            // Somebody has changed it: which entry it stands for cannot be told.
+            None => Self::Failed { code: Cow::Borrowed("UnreadableClaim") },
+        }
+    }
 }
 
 /// One insert into the ledger, and the messages whose outcome hangs on it.
 struct Statement {
     key: EntryKey,
     case: usize,
-    form: Form,
-    /// How often the key was taken by other content.
-    conflicts: u32,
+    /// Other content has the id: the entry is a conflict, and `key` is a conflict's.
+    is_conflict: bool,
+    /// DynamoDB refused the typed form: the body is kept raw.
+    is_refused: bool,
     ttl: Option<u64>,
     /// The claim was there before, so an entry may be.
     is_finishing: bool,
@@ -161,14 +186,6 @@ struct Statement {
     is_redelivery: bool,
     /// Messages with equal content.
     twins: Vec<usize>,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Form {
-    AsJudged,
-    Conflict,
-    /// DynamoDB refused the typed form.
-    Unstorable,
 }
 
 /// The last word on one statement.
@@ -230,9 +247,15 @@ impl<'m> Batch<'m> {
 
         let mut claimed = BTreeMap::new();
         let mut taken = Vec::new();
-        for ((_, key), (written, claim)) in owners.into_iter().zip(written.into_iter().zip(claims)) {
+        for ((index, key), (written, claim)) in owners.into_iter().zip(written.into_iter().zip(claims)) {
             let end = match written {
-                Written::Done => Claimed::Won(Winner { claim: claim.into(), is_fresh: true }),
+                Written::Done => Claimed::Won(Winner {
+                    key: self.cases[index].key.clone(),
+                    content: claim.content,
+                    created_at: Some(claim.created_at),
+                    sequence_number: claim.sequence_number,
+                    is_fresh: true,
+                }),
                 // Every part of a claim is bounded, so no content makes DynamoDB refuse one: the table is wrong.
                 Written::Content => Claimed::Failed { code: Cow::Borrowed("ClaimRefused") },
                 Written::Failed { code } => Claimed::Failed { code },
@@ -247,7 +270,7 @@ impl<'m> Batch<'m> {
         let stored = world.read_all(Table::Claims, keys).await;
         for (key, stored) in taken.into_iter().zip(stored) {
             let end = match stored {
-                Ok(item) => Claimed::Won(Winner { claim: StoredClaim::from_item(&item), is_fresh: false }),
+                Ok(item) => Claimed::stored(&key, StoredClaim::from_item(&item)),
                 Err(code) => Claimed::Failed { code },
             };
             claimed.insert(key, end);
@@ -280,79 +303,69 @@ impl<'m> Batch<'m> {
             let claim = case.claim_key.as_ref().and_then(|key| claims.get(key));
             match claim {
                 Some(Claimed::Failed { code }) => self.fail(index, code.clone()),
+                Some(Claimed::WithItsEntry) => self.cases[index].outcome = Some(Outcome::Duplicate),
                 Some(Claimed::Won(winner)) => self.plan_claimed(index, winner, &mut statements),
-                None => self.plan_statement(index, Form::AsJudged, &mut statements),
+                None => self.place(self.statement(index, case.key.clone()), &mut statements),
             }
         }
         statements
     }
 
+    /// An insert of an entry as it was judged.
+    fn statement(&self, case: usize, key: EntryKey) -> Statement {
+        Statement {
+            key,
+            case,
+            is_conflict: false,
+            is_refused: false,
+            ttl: expiry(self.now_ms / 1000, self.settings.entry_ttl_days),
+            is_finishing: false,
+            is_redelivery: false,
+            twins: Vec::new(),
+        }
+    }
+
     fn plan_claimed(&mut self, index: usize, winner: &Winner, statements: &mut Vec<Statement>) {
         let case = &self.cases[index];
-        let Some(content) = winner.claim.content else {
-            // The Go system wrote this claim, in one transaction with its entry.
-            self.cases[index].outcome = Some(Outcome::Duplicate);
-            return;
-        };
-        if content != case.content {
-            return self.plan_statement(index, Form::Conflict, statements);
+        // Where the claim says: this message may state another time than the one that claimed.
+        let mut statement = self.statement(index, winner.key.clone());
+        if winner.content != case.content {
+            self.turn_into_conflict(&mut statement);
+            return self.place(statement, statements);
         }
-        let claimed_at = winner.claim.created_at.as_ref().map_or(0, Timestamp::epoch_seconds);
+        let claimed_at = winner.created_at.as_ref().map_or(0, Timestamp::epoch_seconds);
         let ttl = expiry(u64::try_from(claimed_at).unwrap_or(0), self.settings.entry_ttl_days);
         if ttl.is_some_and(|ttl| ttl <= self.now_ms / 1000) {
             self.cases[index].outcome = Some(Outcome::ExpiredClaim);
             return;
         }
-        // Where the claim says: this message may state another time than the one that claimed.
-        let sk = winner.claim.sk.clone().unwrap_or_else(|| case.key.sk.clone());
-        let has_claimed = case.sequence_number.is_some() && case.sequence_number == winner.claim.sequence_number;
-        let statement = Statement {
-            key: EntryKey { tenant_id: case.key.tenant_id.clone(), sk },
-            case: index,
-            form: Form::AsJudged,
-            conflicts: 0,
-            ttl,
-            is_finishing: !winner.is_fresh,
-            is_redelivery: has_claimed && !winner.is_fresh,
-            twins: Vec::new(),
-        };
-        self.place(statement, statements);
-    }
-
-    fn plan_statement(&self, index: usize, form: Form, statements: &mut Vec<Statement>) {
-        let case = &self.cases[index];
-        let conflicts = u32::from(form == Form::Conflict);
-        let statement = Statement {
-            key: conflict_key(&case.key, case.content, conflicts),
-            case: index,
-            form,
-            conflicts,
-            ttl: expiry(self.now_ms / 1000, self.settings.entry_ttl_days),
-            is_finishing: false,
-            is_redelivery: false,
-            twins: Vec::new(),
-        };
+        let has_claimed = case.sequence_number.is_some() && case.sequence_number == winner.sequence_number;
+        statement.ttl = ttl;
+        statement.is_finishing = !winner.is_fresh;
+        statement.is_redelivery = has_claimed && !winner.is_fresh;
         self.place(statement, statements);
     }
 
     /// Adds a statement, or joins the one of equal content; unequal content under the same key is a conflict.
-    fn place(&self, mut statement: Statement, statements: &mut Vec<Statement>) {
+    fn place(&mut self, mut statement: Statement, statements: &mut Vec<Statement>) {
         while let Some(other) = statements.iter_mut().find(|other| other.key == statement.key) {
             if self.cases[other.case].content == self.cases[statement.case].content {
                 other.twins.push(statement.case);
                 other.twins.append(&mut statement.twins);
                 return;
             }
+            if statement.is_conflict {
+                return self.fail_statement(&statement, CONFLICT_KEY_TAKEN);
+            }
             self.turn_into_conflict(&mut statement);
         }
         statements.push(statement);
     }
 
+    /// Other content has the statement's key, or is to have it.
     fn turn_into_conflict(&self, statement: &mut Statement) {
-        let case = &self.cases[statement.case];
-        statement.form = Form::Conflict;
-        statement.conflicts += 1;
-        statement.key = conflict_key(&case.key, case.content, statement.conflicts);
+        statement.key = statement.key.conflict(self.cases[statement.case].content);
+        statement.is_conflict = true;
         statement.is_finishing = false;
     }
 
@@ -405,11 +418,11 @@ impl<'m> Batch<'m> {
                     self.settle(&statement, outcome);
                 }
                 Written::Exists => taken.push(statement),
-                Written::Content if statement.form == Form::Unstorable => {
+                Written::Content if statement.is_refused => {
                     self.fail_statement(&statement, Cow::Borrowed("RawRefused"));
                 }
                 Written::Content => {
-                    statement.form = Form::Unstorable;
+                    statement.is_refused = true;
                     again.push(statement);
                 }
                 Written::Failed { code } => self.fail_statement(&statement, code),
@@ -425,9 +438,7 @@ impl<'m> Batch<'m> {
                     let outcome = self.found(&statement, &item);
                     self.settle(&statement, outcome);
                 }
-                Ok(_) if statement.conflicts >= CONFLICT_KEYS => {
-                    self.fail_statement(&statement, Cow::Borrowed("ConflictKeyTaken"));
-                }
+                Ok(_) if statement.is_conflict => self.fail_statement(&statement, CONFLICT_KEY_TAKEN),
                 Ok(_) => {
                     self.turn_into_conflict(&mut statement);
                     again.push(statement);
@@ -441,12 +452,11 @@ impl<'m> Batch<'m> {
         let case = &mut self.cases[statement.case];
         let (content, body) = (case.content, &case.message.body);
         let entry = case.take_entry(self.now_ms);
-        let mut entry = match statement.form {
-            Form::AsJudged => entry,
-            Form::Conflict => entry.into_conflict(),
-            Form::Unstorable => entry.into_refused(RawBody::new(body, content)),
-        };
-        entry.key = statement.key.clone();
+        let key = statement.key.clone();
+        let mut entry = if statement.is_conflict { entry.into_conflict(key) } else { Entry { key, ..entry } };
+        if statement.is_refused {
+            entry = entry.into_refused(RawBody::new(body, content));
+        }
         entry.ttl = statement.ttl;
         entry.is_indexed = self.settings.is_ready_indexed || entry.status != Status::Ready;
         let entry = entry.fitting(body, content);
@@ -455,17 +465,6 @@ impl<'m> Batch<'m> {
             Status::Invalid(failure) => Some(failure.class),
         };
         entry.into_item()
-    }
-}
-
-/// Ways out when a conflict's key is taken by yet other content: the short hash, then the whole one.
-const CONFLICT_KEYS: u32 = 2;
-
-fn conflict_key(own: &EntryKey, content: ContentHash, conflicts: u32) -> EntryKey {
-    match conflicts {
-        0 => own.clone(),
-        1 => own.conflict(&content.short()),
-        _ => own.conflict(&content.to_string()),
     }
 }
 
@@ -645,6 +644,8 @@ impl<T: Tables, C: Clock> World<'_, T, C> {
     }
 }
 
+/// A conflict's key holds the hash of its content. Where it has other content, somebody has changed the tables.
+const CONFLICT_KEY_TAKEN: Cow<'static, str> = Cow::Borrowed("ConflictKeyTaken");
 const DEADLINE: Cow<'static, str> = Cow::Borrowed("Deadline");
 
 fn code_of(refusal: &Refusal) -> Cow<'static, str> {

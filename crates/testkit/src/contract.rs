@@ -7,6 +7,7 @@ use ledger::{
     Attribute, FailureClass, Item, Message,
     entry::{attribute, number_of, text_of},
     item::{ITEM_BYTES_MAX, item_bytes},
+    judge,
     ports::{Clock, Inserted, Refusal, Table, Tables},
 };
 use processor::process::{Outcome, Report, Settings, process};
@@ -46,6 +47,10 @@ macro_rules! for_each_case {
             twins_that_state_other_times_become_one_entry
             other_content_under_a_used_id_becomes_a_conflict_entry
             a_conflict_delivered_again_is_recorded_once
+            a_conflict_sent_again_restamped_adds_nothing
+            all_conflicts_of_an_event_lie_behind_its_own_key
+            a_conflict_whose_key_holds_other_content_fails
+            a_claim_that_names_no_entry_of_its_event_fails_its_message
             unequal_twins_in_one_batch_become_an_entry_and_a_conflict
             an_invalid_event_claims_its_id
             a_body_without_identity_is_kept_under_its_group
@@ -233,7 +238,7 @@ cases! {
         assert_eq!(entries.len(), 2);
         assert_eq!(text(&entries[0], "status"), "READY");
         let sk = text(&entries[1], "sk");
-        assert!(sk.starts_with(&format!("{CREATED_AT}#e-1#")) && sk.len() == CREATED_AT.len() + 5 + 16, "{sk}");
+        assert!(sk.starts_with(&format!("{CREATED_AT}#e-1#")) && sk.len() == CREATED_AT.len() + 5 + 64, "{sk}");
         assert_eq!(failure_class(&entries[1]), "conflict");
     }
 
@@ -245,6 +250,61 @@ cases! {
         let report = bench.run(&[again(&changed)]).await;
         assert_eq!((report.outcomes, report.failed), (vec![Outcome::Redelivery], vec![]));
         assert_eq!(bench.entries().await, before);
+    }
+
+    async fn a_conflict_sent_again_restamped_adds_nothing(bench) {
+        bench.run(&[event(1, "tenant-a", "e-1")]).await;
+        let mut changed = with(envelope("tenant-a", "e-1"), "/payload/id", json!("u-2"));
+        changed["created_at"] = json!("2026-01-15T10:00:00Z");
+        let report = bench.run(&[message(2, "tenant-a", &changed)]).await;
+        assert_eq!(report.outcomes, [Outcome::Invalid(FailureClass::Conflict)]);
+        let before = bench.entries().await;
+        assert_eq!(text(&before[1], "conflict_created_at"), "2026-01-15T10:00:00.000000000Z");
+        assert_eq!(text(&before[1], "tenant_id_created_at"), format!("tenant-a#{CREATED_AT}"));
+        changed["created_at"] = json!("2026-01-15T11:00:00Z");
+        let restamped = message(3, "tenant-a", &changed);
+        changed.as_object_mut().expect("an object").remove("created_at");
+        let report = bench.run(&[restamped, message(4, "tenant-a", &changed)]).await;
+        assert_eq!((report.outcomes, report.failed), (vec![Outcome::Duplicate; 2], vec![]));
+        assert_eq!(bench.entries().await, before);
+    }
+
+    async fn all_conflicts_of_an_event_lie_behind_its_own_key(bench) {
+        bench.run(&[event(1, "tenant-a", "e-1")]).await;
+        for (number, id) in [(2, "u-2"), (3, "u-3")] {
+            let mut changed = with(envelope("tenant-a", "e-1"), "/payload/id", json!(id));
+            changed["created_at"] = json!(format!("2026-01-15T1{number}:00:00Z"));
+            bench.run(&[message(number, "tenant-a", changed)]).await;
+        }
+        // The claim has expired; the entry under the key of a new one is found.
+        bench.subject.delete_claim("tenant-a#e-1").await;
+        let changed = with(envelope("tenant-a", "e-1"), "/payload/id", json!("u-4"));
+        bench.run(&[message(4, "tenant-a", changed)]).await;
+        let keys: Vec<_> = bench.summary().await.into_iter().map(|(_, sk, _)| sk).collect();
+        assert_eq!((keys.len(), keys[0].as_str()), (4, &*format!("{CREATED_AT}#e-1")));
+        assert!(keys[1..].iter().all(|sk| sk.starts_with(&format!("{CREATED_AT}#e-1#"))), "{keys:?}");
+    }
+
+    async fn a_conflict_whose_key_holds_other_content_fails(bench) {
+        bench.run(&[event(1, "a", "1")]).await;
+        let changed = message(2, "a", with(envelope("a", "1"), "/payload/id", json!("u-2")));
+        let judged = judge(&changed, START_MS);
+        let mut alien = bench.entries().await.remove(0);
+        alien.extend(judged.entry.key.conflict(judged.content).to_item());
+        bench.subject.put(Table::Entries, alien).await;
+        let failed = Outcome::Failed { code: "ConflictKeyTaken".into() };
+        assert_eq!(bench.run(&[changed]).await.outcomes, [failed]);
+    }
+
+    async fn a_claim_that_names_no_entry_of_its_event_fails_its_message(bench) {
+        let message = event(1, "a", "1");
+        let content = Attribute::B(judge(&message, START_MS).content.as_bytes().to_vec());
+        let pk = Attribute::S("a#1".to_owned());
+        let claim = Item::from([("pk".to_owned(), pk), ("content_sha256".to_owned(), content)]);
+        bench.subject.put(Table::Claims, claim).await;
+        let failed = Outcome::Failed { code: "UnreadableClaim".into() };
+        assert_eq!(bench.run(&[message]).await.outcomes, [failed]);
+        assert_eq!(bench.entries().await, []);
     }
 
     async fn unequal_twins_in_one_batch_become_an_entry_and_a_conflict(bench) {

@@ -56,7 +56,7 @@ proptest! {
             let (one, other) = (EntryKey::new(&one, &at), EntryKey::new(&other, &at));
             prop_assert_eq!(one == other, (&t1, &e1) == (&t2, &e2));
             // A conflict's key is no entry's key, whatever the ids are.
-            prop_assert_ne!(one.conflict("0123456789abcdef"), other);
+            prop_assert_ne!(one.conflict(ContentHash::of_raw(b"other")), other);
         }
     }
 

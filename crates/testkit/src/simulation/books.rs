@@ -108,8 +108,8 @@ impl Books {
         let message = *batch.iter().find(is_source).unwrap_or_else(|| panic!("G7: nobody's entry {identity:?}"));
         let recipe = &self.messages[message].recipe;
         assert!(recipe.is_held_by(item), "G8: {identity} is not held as it was sent: {item:?}");
-        self.check_time(&identity, message, created_at);
         let class = self.check_verdict(&identity, message, item);
+        self.check_time(&identity, message, class, created_at);
         if class == Some(FailureClass::Conflict) {
             assert_eq!(parts.len(), 3, "G3: a conflict has a key of its own");
         }
@@ -121,15 +121,16 @@ impl Books {
     }
 
     /// G6: time as the sender stated it, or SQS's own, in one width. An entry for an earlier claim has the time of that
-    /// one's message.
-    fn check_time(&self, identity: &str, message: usize, created_at: &str) {
+    /// one's message, and so has a conflict with it (G3).
+    fn check_time(&self, identity: &str, message: usize, class: Option<FailureClass>, created_at: &str) {
         let time_of = |message: usize| {
             let Accepted { recipe, sent_ms, .. } = &self.messages[message];
             let sent_at = || Timestamp::from_epoch_ms(*sent_ms).expect("this century").as_str().to_owned();
             recipe.created_at().map_or_else(sent_at, str::to_owned)
         };
         let claimed = self.claims.get(identity).into_iter().flatten().map(|claim| claim.message);
-        let is_one = claimed.chain([message]).any(|message| time_of(message) == created_at);
+        let own = (class != Some(FailureClass::Conflict)).then_some(message);
+        let is_one = claimed.chain(own).any(|message| time_of(message) == created_at);
         assert!(is_one, "G6: {identity} is kept at {created_at}");
     }
 
