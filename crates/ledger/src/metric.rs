@@ -57,7 +57,7 @@ pub enum Metric {
     Conflicts,
     /// Claims whose entry was missing and was appended later.
     FinishedClaims,
-    /// Claims found whose entry may have expired already.
+    /// Entries recorded for claims so old that an earlier entry may have been there and expired.
     ExpiredClaims,
     /// Messages given back to SQS because AWS refused us.
     TransientFailures,

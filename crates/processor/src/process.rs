@@ -61,8 +61,9 @@ pub enum Outcome {
     Duplicate,
     /// An earlier delivery of this very message was recorded.
     Redelivery,
-    /// The claim is ours, but so old that its entry may have been written and have expired.
-    ExpiredClaim,
+    /// The same, for a claim so old that its entry may have been there and expired, or may never have been: there is no
+    /// telling, and an entry too many is the cheaper error.
+    ExpiredClaim(Option<FailureClass>),
     /// Nothing is certain: SQS must deliver it again.
     Failed {
         code: Cow<'static, str>,
@@ -179,13 +180,22 @@ struct Statement {
     is_conflict: bool,
     /// DynamoDB refused the typed form: the body is kept raw.
     is_refused: bool,
-    ttl: Option<u64>,
-    /// The claim was there before, so an entry may be.
-    is_finishing: bool,
+    origin: Origin,
     /// The claim was made by this very message.
     is_redelivery: bool,
     /// Messages with equal content.
     twins: Vec<usize>,
+}
+
+/// For whose claim an entry is recorded.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Origin {
+    /// For one that this batch made, or for none.
+    Own,
+    /// For one that was there before.
+    Earlier,
+    /// For one that was there before and is older than an entry lives.
+    Expired,
 }
 
 /// The last word on one statement.
@@ -318,8 +328,7 @@ impl<'m> Batch<'m> {
             case,
             is_conflict: false,
             is_refused: false,
-            ttl: expiry(self.now_ms / 1000, self.settings.entry_ttl_days),
-            is_finishing: false,
+            origin: Origin::Own,
             is_redelivery: false,
             twins: Vec::new(),
         }
@@ -333,17 +342,21 @@ impl<'m> Batch<'m> {
             self.turn_into_conflict(&mut statement);
             return self.place(statement, statements);
         }
-        let claimed_at = winner.created_at.as_ref().map_or(0, Timestamp::epoch_seconds);
-        let ttl = expiry(u64::try_from(claimed_at).unwrap_or(0), self.settings.entry_ttl_days);
-        if ttl.is_some_and(|ttl| ttl <= self.now_ms / 1000) {
-            self.cases[index].outcome = Some(Outcome::ExpiredClaim);
-            return;
+        if !winner.is_fresh {
+            statement.origin = self.origin(winner);
+            statement.is_redelivery =
+                case.sequence_number.is_some() && case.sequence_number == winner.sequence_number;
         }
-        let has_claimed = case.sequence_number.is_some() && case.sequence_number == winner.sequence_number;
-        statement.ttl = ttl;
-        statement.is_finishing = !winner.is_fresh;
-        statement.is_redelivery = has_claimed && !winner.is_fresh;
         self.place(statement, statements);
+    }
+
+    /// Whether an entry made when the claim was made would still live.
+    fn origin(&self, winner: &Winner) -> Origin {
+        let claimed_at = winner.created_at.as_ref().and_then(|at| u64::try_from(at.epoch_seconds()).ok());
+        match claimed_at.and_then(|at| expiry(at, self.settings.entry_ttl_days)) {
+            Some(ttl) if ttl <= self.now_ms / 1000 => Origin::Expired,
+            _ => Origin::Earlier,
+        }
     }
 
     /// Adds a statement, or joins the one of equal content; unequal content under the same key is a conflict.
@@ -366,7 +379,7 @@ impl<'m> Batch<'m> {
     fn turn_into_conflict(&self, statement: &mut Statement) {
         statement.key = statement.key.conflict(self.cases[statement.case].content);
         statement.is_conflict = true;
-        statement.is_finishing = false;
+        statement.origin = Origin::Own;
     }
 
     /// Inserts the entries, requests cut to size. What is found taken or refused comes back in another form.
@@ -457,7 +470,7 @@ impl<'m> Batch<'m> {
         if statement.is_refused {
             entry = entry.into_refused(RawBody::new(body, content));
         }
-        entry.ttl = statement.ttl;
+        entry.ttl = expiry(self.now_ms / 1000, self.settings.entry_ttl_days);
         entry.is_indexed = self.settings.is_ready_indexed || entry.status != Status::Ready;
         let entry = entry.fitting(body, content);
         case.recorded_as = match &entry.status {
@@ -477,10 +490,11 @@ impl Batch<'_> {
     /// What a statement that was inserted means for the message it was made for.
     fn recorded(&self, statement: &Statement) -> Outcome {
         let case = &self.cases[statement.case];
-        match (statement.is_finishing, case.recorded_as) {
-            (true, class) => Outcome::Finished(class),
-            (false, None) => Outcome::Ready,
-            (false, Some(class)) => Outcome::Invalid(class),
+        match (statement.origin, case.recorded_as) {
+            (Origin::Expired, class) => Outcome::ExpiredClaim(class),
+            (Origin::Earlier, class) => Outcome::Finished(class),
+            (Origin::Own, None) => Outcome::Ready,
+            (Origin::Own, Some(class)) => Outcome::Invalid(class),
         }
     }
 

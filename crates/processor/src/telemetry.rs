@@ -31,7 +31,7 @@ impl Batch<'_> {
                 Outcome::Finished(_) => info!(message_id, "entry recorded for an earlier claim"),
                 Outcome::Duplicate => info!(message_id, "duplicate acknowledged"),
                 Outcome::Redelivery => info!(message_id, "redelivery acknowledged"),
-                Outcome::ExpiredClaim => warn!(message_id, "claim is older than its entry would live, acknowledged"),
+                Outcome::ExpiredClaim(_) => warn!(message_id, "entry recorded for a claim older than an entry lives"),
                 Outcome::Failed { code } => {
                     error!(message_id, %code, receives = message.receive_count, "message left to be delivered again");
                 }
@@ -59,7 +59,10 @@ impl Batch<'_> {
                 }
                 Outcome::Duplicate => count(Metric::Duplicates, 1),
                 Outcome::Redelivery => count(Metric::Redeliveries, 1),
-                Outcome::ExpiredClaim => count(Metric::ExpiredClaims, 1),
+                Outcome::ExpiredClaim(class) => {
+                    recorded(*class);
+                    count(Metric::ExpiredClaims, 1);
+                }
                 Outcome::Failed { .. } => count(Metric::TransientFailures, 1),
             }
         }

@@ -75,7 +75,8 @@ macro_rules! for_each_case {
             an_unprocessed_key_is_asked_for_again
             an_entry_found_in_the_place_of_another_is_compared_not_trusted
             an_equal_entry_left_by_an_expired_claim_is_a_duplicate
-            a_claim_older_than_its_entry_would_live_is_not_recorded_again
+            an_event_whose_claim_is_older_than_an_entry_lives_is_recorded
+            an_entry_that_outlived_its_time_is_found_and_not_doubled
             an_expired_claim_that_is_still_there_counts
             content_that_dynamodb_refuses_is_kept_raw
             a_refused_claim_fails_its_message_and_condemns_nothing
@@ -92,6 +93,7 @@ macro_rules! for_each_case {
 const SETTINGS: Settings = Settings { claim_ttl_days: 7, entry_ttl_days: 0, is_ready_indexed: true };
 const TIMEOUT_MS: u64 = 15_000;
 const NOTHING: &[usize] = &[];
+const DAY_MS: u64 = 86_400_000;
 
 /// One run of the processor over a subject, with planned faults.
 struct Bench<'s, S: Subject> {
@@ -554,20 +556,34 @@ cases! {
         assert_eq!(bench.statuses().await, ["READY"]);
     }
 
-    async fn a_claim_older_than_its_entry_would_live_is_not_recorded_again(bench) {
+    async fn an_event_whose_claim_is_older_than_an_entry_lives_is_recorded(bench) {
         let settings = Settings { claim_ttl_days: 0, entry_ttl_days: 1, ..SETTINGS };
         bench.tables.plan_times(Operation::Insert, Table::Entries, &Fault::Refused(throttled()), 4);
         let first = event(1, "a", "1");
         bench.run_with(settings, std::slice::from_ref(&first)).await;
-        bench.clock.advance_ms(86_400_000);
+        bench.clock.advance_ms(DAY_MS);
         let report = bench.run_with(settings, &[again(&first)]).await;
-        assert_eq!((report.outcomes, report.failed), (vec![Outcome::ExpiredClaim], vec![]));
-        assert_eq!(bench.entries().await, []);
+        assert_eq!((report.outcomes, report.failed), (vec![Outcome::ExpiredClaim(None)], vec![]));
+        let entry = bench.entries().await.remove(0);
+        // It lives as long as any, from when it was recorded.
+        assert_eq!(number_of(&entry, "ttl"), Some((START_MS / 1000 + 2 * 86_400).to_string()));
+    }
+
+    async fn an_entry_that_outlived_its_time_is_found_and_not_doubled(bench) {
+        let settings = Settings { claim_ttl_days: 0, entry_ttl_days: 1, ..SETTINGS };
+        let first = event(1, "a", "1");
+        bench.run_with(settings, std::slice::from_ref(&first)).await;
+        let before = bench.entries().await;
+        // DynamoDB deletes what has expired days later.
+        bench.clock.advance_ms(2 * DAY_MS);
+        let report = bench.run_with(settings, &[again(&first), event(2, "b", "1"), message(3, "a", envelope("a", "1"))]).await;
+        assert_eq!(report.outcomes, [Outcome::Redelivery, Outcome::Ready, Outcome::Duplicate]);
+        assert_eq!(bench.entries().await[..1], before);
     }
 
     async fn an_expired_claim_that_is_still_there_counts(bench) {
         bench.run(&[event(1, "a", "1")]).await;
-        bench.clock.advance_ms(8 * 86_400_000);
+        bench.clock.advance_ms(8 * DAY_MS);
         let changed = with(envelope("a", "1"), "/payload/id", json!("u-2"));
         let report = bench.run(&[message(2, "a", changed)]).await;
         assert_eq!(report.outcomes, [Outcome::Invalid(FailureClass::Conflict)]);

@@ -4,11 +4,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ledger::{
-    Attribute, FailureClass, Item, Timestamp,
+    Attribute, EntryKey, FailureClass, Item, Timestamp,
     entry::{Status, attribute, number_of, text_of},
     ids::KEY_SEPARATOR,
 };
-use processor::process::{Outcome, Report};
+use processor::process::Report;
 
 use super::{
     recipe::{MARKER, Recipe},
@@ -36,7 +36,9 @@ struct Claimed {
 #[derive(Debug)]
 struct Appended {
     message: usize,
+    sk: String,
     class: Option<FailureClass>,
+    is_swept: bool,
 }
 
 /// Tenant and event id, as the key of a claim has them.
@@ -57,8 +59,6 @@ pub struct Books {
     by_id: BTreeMap<String, usize>,
     claims: BTreeMap<Identity, Vec<Claimed>>,
     entries: BTreeMap<Identity, Vec<Appended>>,
-    /// Acknowledged because a claim is older than an entry would live.
-    expired: BTreeSet<usize>,
 }
 
 impl Books {
@@ -114,8 +114,8 @@ impl Books {
             assert_eq!(parts.len(), 3, "G3: a conflict has a key of its own");
         }
         let entries = self.entries.entry(identity.clone()).or_default();
-        entries.push(Appended { message, class });
-        let ready = entries.iter().filter(|entry| entry.class.is_none()).count();
+        entries.push(Appended { message, sk: sk.to_owned(), class, is_swept: false });
+        let ready = entries.iter().filter(|entry| entry.class.is_none() && !entry.is_swept).count();
         let claims = self.claims.get(&identity).map_or(0, Vec::len);
         assert!(ready <= claims, "G2: {identity} has {ready} READY entries under {claims} claims");
     }
@@ -163,9 +163,17 @@ impl Books {
     }
 
     /// TTL has deleted a claim.
-    pub fn swept(&mut self, identity: &str) {
+    pub fn claim_swept(&mut self, identity: &str) {
         for claim in self.claims.get_mut(identity).into_iter().flatten() {
             claim.is_swept = true;
+        }
+    }
+
+    /// TTL has deleted an entry: an equal event may be recorded again, whatever claim it finds.
+    pub fn entry_swept(&mut self, key: &EntryKey) {
+        let identity = format!("{}{KEY_SEPARATOR}{}", key.tenant_id, key.event_id());
+        for entry in self.entries.get_mut(&identity).into_iter().flatten() {
+            entry.is_swept |= entry.sk == key.sk;
         }
     }
 
@@ -184,9 +192,6 @@ impl Books {
         }
         for at in (0..batch.len()).filter(|at| !failed.contains(at)) {
             let message = batch[at];
-            if report.outcomes[at] == Outcome::ExpiredClaim {
-                self.expired.insert(message);
-            }
             assert!(self.is_durable(message), "G1: message {message} is acknowledged: {:?}", report.outcomes[at]);
         }
     }
@@ -219,8 +224,7 @@ impl Books {
             let other = &self.messages[entry.message].recipe;
             entry.message == message || (recipe.kind.has_identity() && other.is_equal(recipe))
         };
-        self.expired.contains(&message)
-            || self.entries.get(&self.identity(message)).is_some_and(|entries| entries.iter().any(is_it))
+        self.entries.get(&self.identity(message)).is_some_and(|entries| entries.iter().any(is_it))
     }
 
     /// SQS has deleted a message.

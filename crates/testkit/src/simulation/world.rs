@@ -26,7 +26,7 @@ use cloudsim::{
 };
 use fastrand::Rng;
 use ledger::{
-    Attribute, FailureClass, Item, Message,
+    Attribute, EntryKey, FailureClass, Item, Message,
     entry::{Status, attribute, text_of, whole_number},
     ids::KEY_SEPARATOR,
     metric::dimension,

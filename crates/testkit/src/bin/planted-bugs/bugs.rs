@@ -44,6 +44,14 @@ pub const BUGS: &[Bug] = &[
     },
     Bug {
         clause: "G1",
+        name: "acknowledge an event of an expired claim without an entry",
+        file: PROCESS,
+        find: "        if !winner.is_fresh {\n            statement.origin = self.origin(winner);",
+        replace: "        if !winner.is_fresh {\n            statement.origin = self.origin(winner);\n            if statement.origin == Origin::Expired {\n                self.cases[index].outcome = Some(Outcome::ExpiredClaim(None));\n                return;\n            }",
+        caught_by: &[Simulation, by(CONTRACT, "an_event_whose_claim_is_older_than_an_entry_lives_is_recorded")],
+    },
+    Bug {
+        clause: "G1",
         name: "read an unknown refusal as a duplicate",
         file: PROCESS,
         find: "            Inserted::Refused(Refusal::Transient { code }) => Self::Failed { code },",

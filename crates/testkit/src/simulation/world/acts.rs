@@ -18,8 +18,11 @@ impl World<'_> {
             Act::Sweep => {
                 for (table, item) in self.tables.sweep(self.now_ms / 1_000) {
                     match table {
-                        Table::Claims => self.books.swept(text_of(&item, attribute::PK).expect("a key")),
-                        Table::Entries => self.change("REMOVE", item, Meaning::Nothing),
+                        Table::Claims => self.books.claim_swept(text_of(&item, attribute::PK).expect("a key")),
+                        Table::Entries => {
+                            self.books.entry_swept(&EntryKey::from_item(&item).expect("a key"));
+                            self.change("REMOVE", item, Meaning::Nothing);
+                        }
                     }
                 }
             }
