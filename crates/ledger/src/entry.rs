@@ -346,17 +346,6 @@ pub struct StoredClaim {
     pub sequence_number: Option<String>,
 }
 
-impl From<Claim> for StoredClaim {
-    fn from(claim: Claim) -> Self {
-        Self {
-            created_at: Some(claim.created_at),
-            sk: Some(claim.sk),
-            content: Some(claim.content),
-            sequence_number: claim.sequence_number,
-        }
-    }
-}
-
 impl StoredClaim {
     pub fn from_item(item: &Item) -> Self {
         let content = match item.get(attribute::CONTENT_SHA256) {

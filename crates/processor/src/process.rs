@@ -4,7 +4,7 @@
 
 use std::{
     borrow::Cow,
-    collections::{BTreeMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
 };
 
 use ledger::{
@@ -20,6 +20,9 @@ use tracing::warn;
 const WARM_UP_BUDGET_MS: u64 = 1_000;
 /// Time kept back from the deadline to answer in, on a small function's share of a CPU.
 const ANSWER_MARGIN_MS: u64 = 1_000;
+/// The same for a batch with a large body: between two looks at the clock lie the judging, making and signing of one, or
+/// the reading and hashing of one that came back, and nothing can interrupt that.
+const LARGE_ANSWER_MARGIN_MS: u64 = 2_000;
 /// A call is not worth starting with less time than this.
 const CALL_BUDGET_MIN_MS: u64 = 100;
 /// DynamoDB answers throttling per statement, with HTTP 200, which the SDK does not try again: we do, this often.
@@ -27,15 +30,16 @@ const RESENDS_MAX: u32 = 3;
 /// Full jitter: a resend waits a random time below a bound that doubles from the first to the last.
 const BACKOFF_FIRST_MS: u64 = 50;
 const BACKOFF_LAST_MS: u64 = 1_000;
-/// DynamoDB takes 25 statements a request.
+/// DynamoDB takes 25 statements a request ("BatchExecuteStatement"), and 100 keys ("BatchGetItem").
 const STATEMENTS_MAX: usize = 25;
-/// Bodies in one request: making one, which nothing can interrupt, must take a fraction of the answer's margin on a
-/// small function.
-const REQUEST_BYTES_MAX: usize = 512 * 1024;
+const READ_KEYS_MAX: usize = 100;
 /// Bodies beyond this size are large. Their entries are not kept from judging to recording but judged again when their
-/// turn comes, so that a batch of worst-case bodies is never in memory as trees at once, and they travel in requests of
-/// their own (G12).
+/// turn comes, so that a batch of worst-case bodies is never in memory as trees at once, and each travels in a request of
+/// its own (G12).
 const LARGE_BODY_BYTES: usize = 16 * 1024;
+/// Bodies in one request: making one must take a fraction of the answer's margin on a small function.
+const REQUEST_BYTES_MAX: usize = 512 * 1024;
+const _: () = assert!(STATEMENTS_MAX * LARGE_BODY_BYTES <= REQUEST_BYTES_MAX);
 
 const SECONDS_PER_DAY: u64 = 86_400;
 
@@ -100,16 +104,18 @@ pub async fn process<T: Tables, C: Clock>(
     deadline_ms: u64,
 ) -> Report {
     let now_ms = clock.now_ms();
-    let world = World { tables, clock, answer_by_ms: deadline_ms.saturating_sub(ANSWER_MARGIN_MS) };
-    let mut batch =
-        Batch { settings, now_ms, cases: Vec::with_capacity(messages.len()), failed_groups: HashSet::new() };
-    for message in messages {
-        batch.cases.push(Case::new(message, now_ms));
-    }
+    let margin_ms = if messages.iter().any(is_large) { LARGE_ANSWER_MARGIN_MS } else { ANSWER_MARGIN_MS };
+    let world = World { tables, clock, answer_by_ms: deadline_ms.saturating_sub(margin_ms) };
+    let cases = messages.iter().map(|message| Case::new(message, now_ms)).collect();
+    let mut batch = Batch { settings, now_ms, cases, failed_from: HashMap::new(), heaviest: HashMap::new() };
     let claims = batch.claim(&world).await;
     let statements = batch.plan(&claims);
     batch.record(&world, statements).await;
     batch.report()
+}
+
+fn is_large(message: &Message) -> bool {
+    message.body.len() > LARGE_BODY_BYTES
 }
 
 /// The ports, and the time there is to use them.
@@ -151,7 +157,9 @@ enum Claimed {
     Won(Winner),
     /// The Go system made it, in one transaction with its entry.
     WithItsEntry,
-    Failed { code: Cow<'static, str> },
+    Failed {
+        code: Cow<'static, str>,
+    },
 }
 
 impl Claimed {
@@ -176,6 +184,9 @@ impl Claimed {
 struct Statement {
     key: EntryKey,
     case: usize,
+    /// Its place in the order, never before a statement on which an earlier message of its group hangs.
+    weight: usize,
+    known: Known,
     /// Other content has the id: the entry is a conflict, and `key` is a conflict's.
     is_conflict: bool,
     /// DynamoDB refused the typed form: the body is kept raw.
@@ -198,26 +209,38 @@ enum Origin {
     Expired,
 }
 
-/// The last word on one statement.
-enum Written {
-    Done,
-    Exists,
-    Content,
-    Failed { code: Cow<'static, str> },
+/// What is known of the entry that a statement would insert.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Known {
+    /// Its claim is new: it is not there, unless it was left by a claim that has expired.
+    Nothing,
+    /// Its claim was there before: it may be there, and a failed insert would be charged by the size of the item.
+    Perhaps,
+    /// It was looked for.
+    Absent,
+    /// An insert found its key taken, by itself or by other content.
+    Taken,
+}
+
+impl Statement {
+    fn is_to_read(&self) -> bool {
+        matches!(self.known, Known::Perhaps | Known::Taken)
+    }
 }
 
 struct Batch<'m> {
     settings: Settings,
     now_ms: u64,
     cases: Vec<Case<'m>>,
-    /// Groups with a message that failed: later ones of theirs are left alone (G5).
-    failed_groups: HashSet<&'m str>,
+    /// The first message that failed of each group: later ones are left alone (G5).
+    failed_from: HashMap<&'m str, usize>,
+    /// The largest weight of each group so far.
+    heaviest: HashMap<&'m str, usize>,
 }
 
 impl<'m> Case<'m> {
     fn new(message: &'m Message, now_ms: u64) -> Self {
         let judged = judge(message, now_ms);
-        let is_kept = message.body.len() <= LARGE_BODY_BYTES;
         Self {
             message,
             claim_key: judged.claim_key,
@@ -226,7 +249,7 @@ impl<'m> Case<'m> {
             event_type: judged.entry.event_type.clone(),
             sequence_number: judged.entry.sequence_number.clone(),
             is_group_mismatch: judged.is_group_mismatch,
-            entry: is_kept.then_some(judged.entry),
+            entry: (!is_large(message)).then_some(judged.entry),
             recorded_as: None,
             outcome: None,
         }
@@ -253,13 +276,13 @@ impl<'m> Batch<'m> {
         let created_at = Timestamp::from_epoch_ms(self.now_ms).expect("the clock is before the year 10000");
         let claims: Vec<Claim> =
             owners.iter().map(|(index, key)| self.claim_of(*index, key, created_at.clone())).collect();
-        let written = world.insert_all(Table::Claims, claims.len(), |at| claims[at].to_item()).await;
+        let inserted = world.insert_all(Table::Claims, claims.len(), |at| claims[at].to_item()).await;
 
         let mut claimed = BTreeMap::new();
         let mut taken = Vec::new();
-        for ((index, key), (written, claim)) in owners.into_iter().zip(written.into_iter().zip(claims)) {
-            let end = match written {
-                Written::Done => Claimed::Won(Winner {
+        for ((index, key), (inserted, claim)) in owners.into_iter().zip(inserted.into_iter().zip(claims)) {
+            let end = match inserted {
+                Inserted::Done => Claimed::Won(Winner {
                     key: self.cases[index].key.clone(),
                     content: claim.content,
                     created_at: Some(claim.created_at),
@@ -267,9 +290,9 @@ impl<'m> Batch<'m> {
                     is_fresh: true,
                 }),
                 // Every part of a claim is bounded, so no content makes DynamoDB refuse one: the table is wrong.
-                Written::Content => Claimed::Failed { code: Cow::Borrowed("ClaimRefused") },
-                Written::Failed { code } => Claimed::Failed { code },
-                Written::Exists => {
+                Inserted::Refused(Refusal::Content) => Claimed::Failed { code: Cow::Borrowed("ClaimRefused") },
+                Inserted::Refused(Refusal::Transient { code }) => Claimed::Failed { code },
+                Inserted::Exists => {
                     taken.push(key.clone());
                     continue;
                 }
@@ -280,7 +303,8 @@ impl<'m> Batch<'m> {
         let stored = world.read_all(Table::Claims, keys).await;
         for (key, stored) in taken.into_iter().zip(stored) {
             let end = match stored {
-                Ok(item) => Claimed::stored(&key, StoredClaim::from_item(&item)),
+                Ok(Some(item)) => Claimed::stored(&key, StoredClaim::from_item(&item)),
+                Ok(None) => Claimed::Failed { code: VANISHED },
                 Err(code) => Claimed::Failed { code },
             };
             claimed.insert(key, end);
@@ -314,7 +338,7 @@ impl<'m> Batch<'m> {
             match claim {
                 Some(Claimed::Failed { code }) => self.fail(index, code.clone()),
                 Some(Claimed::WithItsEntry) => self.cases[index].outcome = Some(Outcome::Duplicate),
-                Some(Claimed::Won(winner)) => self.plan_claimed(index, winner, &mut statements),
+                Some(Claimed::Won(winner)) => self.place(self.claimed_statement(index, winner), &mut statements),
                 None => self.place(self.statement(index, case.key.clone()), &mut statements),
             }
         }
@@ -326,6 +350,8 @@ impl<'m> Batch<'m> {
         Statement {
             key,
             case,
+            weight: 0,
+            known: Known::Nothing,
             is_conflict: false,
             is_refused: false,
             origin: Origin::Own,
@@ -334,20 +360,20 @@ impl<'m> Batch<'m> {
         }
     }
 
-    fn plan_claimed(&mut self, index: usize, winner: &Winner, statements: &mut Vec<Statement>) {
+    /// An insert under a claim that stands.
+    fn claimed_statement(&self, index: usize, winner: &Winner) -> Statement {
         let case = &self.cases[index];
         // Where the claim says: this message may state another time than the one that claimed.
         let mut statement = self.statement(index, winner.key.clone());
+        if !winner.is_fresh {
+            statement.known = Known::Perhaps;
+            statement.origin = self.origin(winner);
+            statement.is_redelivery = case.sequence_number.is_some() && case.sequence_number == winner.sequence_number;
+        }
         if winner.content != case.content {
             self.turn_into_conflict(&mut statement);
-            return self.place(statement, statements);
         }
-        if !winner.is_fresh {
-            statement.origin = self.origin(winner);
-            statement.is_redelivery =
-                case.sequence_number.is_some() && case.sequence_number == winner.sequence_number;
-        }
-        self.place(statement, statements);
+        statement
     }
 
     /// Whether an entry made when the claim was made would still live.
@@ -364,7 +390,7 @@ impl<'m> Batch<'m> {
         while let Some(other) = statements.iter_mut().find(|other| other.key == statement.key) {
             if self.cases[other.case].content == self.cases[statement.case].content {
                 other.twins.push(statement.case);
-                other.twins.append(&mut statement.twins);
+                self.weigh(statement.case, other.weight);
                 return;
             }
             if statement.is_conflict {
@@ -372,7 +398,18 @@ impl<'m> Batch<'m> {
             }
             self.turn_into_conflict(&mut statement);
         }
+        statement.weight = self.weigh(statement.case, self.cases[statement.case].message.body.len());
         statements.push(statement);
+    }
+
+    /// The weight of a message of `bytes`, or of one that hangs on a statement of that weight: that of the heaviest so
+    /// far of its group. Messages are weighed in their order.
+    fn weigh(&mut self, case: usize, bytes: usize) -> usize {
+        let message = self.cases[case].message;
+        let Some(group) = &message.group_id else { return bytes };
+        let heaviest = self.heaviest.entry(group).or_default();
+        *heaviest = bytes.max(*heaviest);
+        *heaviest
     }
 
     /// Other content has the statement's key, or is to have it.
@@ -380,82 +417,107 @@ impl<'m> Batch<'m> {
         statement.key = statement.key.conflict(self.cases[statement.case].content);
         statement.is_conflict = true;
         statement.origin = Origin::Own;
-    }
-
-    /// Inserts the entries, requests cut to size. What is found taken or refused comes back in another form.
-    async fn record<T: Tables, C: Clock>(&mut self, world: &World<'_, T, C>, statements: Vec<Statement>) {
-        let mut waiting = statements;
-        // Small ones first: should time run out, then for those who used it up.
-        waiting.sort_by_key(|statement| self.body_bytes(statement));
-        while !waiting.is_empty() {
-            let chunk = self.cut(&mut waiting);
-            let mut again = self.record_chunk(world, chunk).await;
-            while let Some(statement) = again.pop() {
-                self.place(statement, &mut waiting);
-            }
+        if statement.known == Known::Taken {
+            statement.known = Known::Nothing;
         }
     }
 
-    /// Takes as many statements from the front as one request should hold: ordinary ones, or large ones, never both, so
-    /// that a large one delays its like alone.
+    /// Records what the statements say, the lightest first: should time run out, then for those who used it up. Never a
+    /// message before an earlier one of its group: only a prefix of a group can be acknowledged, so what is recorded
+    /// behind a gap would be done in vain each time the batch comes.
+    async fn record<T: Tables, C: Clock>(&mut self, world: &World<'_, T, C>, statements: Vec<Statement>) {
+        let mut waiting = statements;
+        loop {
+            self.leave_behind(&mut waiting);
+            waiting.sort_by_key(|statement| (statement.weight, statement.case));
+            let chunk = self.cut(&mut waiting);
+            if chunk.is_empty() {
+                return;
+            }
+            let again = if chunk.iter().any(Statement::is_to_read) {
+                self.compare_chunk(world, chunk).await
+            } else {
+                self.insert_chunk(world, chunk).await
+            };
+            waiting.extend(again);
+        }
+    }
+
+    /// Gives up what waits behind a failed message of its group.
+    fn leave_behind(&mut self, waiting: &mut Vec<Statement>) {
+        while let Some(at) = waiting.iter().position(|statement| self.is_group_failed(statement.case)) {
+            let statement = waiting.remove(at);
+            self.fail_statement(&statement, GROUP_FAILED);
+        }
+    }
+
+    /// Takes from the front what travels together: ordinary bodies, or a large one by itself, so that a large one delays
+    /// its like alone and the clock is looked at between them.
     fn cut(&self, waiting: &mut Vec<Statement>) -> Vec<Statement> {
-        let is_large = |statement: &Statement| self.body_bytes(statement) > LARGE_BODY_BYTES;
-        let are_large = waiting.first().is_some_and(is_large);
-        let mut bytes = 0;
-        let fits = |statement: &&Statement| {
-            // The body's length stands for the item's size, which is at most a small multiple of it.
-            bytes += self.body_bytes(statement);
-            bytes <= REQUEST_BYTES_MAX && is_large(statement) == are_large
-        };
-        let count = waiting.iter().take(STATEMENTS_MAX).take_while(fits).count().max(1);
-        waiting.drain(..count).collect()
+        let is_large = |statement: &Statement| is_large(self.cases[statement.case].message);
+        let ordinary = waiting.iter().take_while(|statement| !is_large(statement)).count();
+        waiting.drain(..ordinary.max(1).min(waiting.len())).collect()
     }
 
-    fn body_bytes(&self, statement: &Statement) -> usize {
-        self.cases[statement.case].message.body.len()
-    }
-
-    /// Inserts one request's worth; returns the statements that are to be tried in another form.
-    async fn record_chunk<T: Tables, C: Clock>(
+    /// Reads what stands under the keys of those that may have an entry; an equal one settles its statement. Returns
+    /// those that are still to be recorded.
+    async fn compare_chunk<T: Tables, C: Clock>(
         &mut self,
         world: &World<'_, T, C>,
         chunk: Vec<Statement>,
     ) -> Vec<Statement> {
-        let written = world.insert_all(Table::Entries, chunk.len(), |at| self.item(&chunk[at])).await;
-        let mut again = Vec::new();
-        let mut taken = Vec::new();
-        for (mut statement, written) in chunk.into_iter().zip(written) {
-            match written {
-                Written::Done => {
-                    let outcome = self.recorded(&statement);
-                    self.settle(&statement, outcome);
-                }
-                Written::Exists => taken.push(statement),
-                Written::Content if statement.is_refused => {
-                    self.fail_statement(&statement, Cow::Borrowed("RawRefused"));
-                }
-                Written::Content => {
-                    statement.is_refused = true;
-                    again.push(statement);
-                }
-                Written::Failed { code } => self.fail_statement(&statement, code),
-            }
-        }
-        // Whose entry stands under a taken key is read, not assumed.
-        let keys = taken.iter().map(|statement| statement.key.to_item()).collect();
+        let (read, mut again): (Vec<_>, Vec<_>) = chunk.into_iter().partition(Statement::is_to_read);
+        let keys = read.iter().map(|statement| statement.key.to_item()).collect();
         let stored = world.read_all(Table::Entries, keys).await;
-        for (mut statement, stored) in taken.into_iter().zip(stored) {
+        for (mut statement, stored) in read.into_iter().zip(stored) {
             match stored {
                 Err(code) => self.fail_statement(&statement, code),
-                Ok(item) if stored_content(&item) == Some(self.cases[statement.case].content) => {
+                Ok(None) if statement.known == Known::Taken => self.fail_statement(&statement, VANISHED),
+                Ok(None) => {
+                    statement.known = Known::Absent;
+                    again.push(statement);
+                }
+                // Whose entry it is, is read, not assumed.
+                Ok(Some(item)) if stored_content(&item) == Some(self.cases[statement.case].content) => {
                     let outcome = self.found(&statement, &item);
                     self.settle(&statement, outcome);
                 }
-                Ok(_) if statement.is_conflict => self.fail_statement(&statement, CONFLICT_KEY_TAKEN),
-                Ok(_) => {
+                Ok(Some(_)) if statement.is_conflict => self.fail_statement(&statement, CONFLICT_KEY_TAKEN),
+                Ok(Some(_)) => {
                     self.turn_into_conflict(&mut statement);
                     again.push(statement);
                 }
+            }
+        }
+        again
+    }
+
+    /// Inserts entries; returns the statements that are to be read, or tried in another form.
+    async fn insert_chunk<T: Tables, C: Clock>(
+        &mut self,
+        world: &World<'_, T, C>,
+        chunk: Vec<Statement>,
+    ) -> Vec<Statement> {
+        let inserted = world.insert_all(Table::Entries, chunk.len(), |at| self.item(&chunk[at])).await;
+        let mut again = Vec::new();
+        for (mut statement, inserted) in chunk.into_iter().zip(inserted) {
+            match inserted {
+                Inserted::Done => {
+                    let outcome = self.recorded(&statement);
+                    self.settle(&statement, outcome);
+                }
+                Inserted::Exists => {
+                    statement.known = Known::Taken;
+                    again.push(statement);
+                }
+                Inserted::Refused(Refusal::Content) if statement.is_refused => {
+                    self.fail_statement(&statement, Cow::Borrowed("RawRefused"));
+                }
+                Inserted::Refused(Refusal::Content) => {
+                    statement.is_refused = true;
+                    again.push(statement);
+                }
+                Inserted::Refused(Refusal::Transient { code }) => self.fail_statement(&statement, code),
             }
         }
         again
@@ -504,8 +566,11 @@ impl Batch<'_> {
         let is_this_message =
             case.sequence_number.is_some() && case.sequence_number == number_of(stored, attribute::SEQUENCE_NUMBER);
         let retries = whole_number_of(stored, attribute::RETRIES);
-        if is_this_message && retries == Some(u64::from(case.message.receive_count.saturating_sub(1))) {
-            // Written by an attempt of this very delivery whose answer was lost.
+        if statement.known == Known::Taken
+            && is_this_message
+            && retries == Some(u64::from(case.message.receive_count.saturating_sub(1)))
+        {
+            // Inserted just now, and the answer was lost.
             return self.recorded(statement);
         }
         if is_this_message || statement.is_redelivery { Outcome::Redelivery } else { Outcome::Duplicate }
@@ -526,13 +591,16 @@ impl Batch<'_> {
 
     fn fail(&mut self, index: usize, code: Cow<'static, str>) {
         self.cases[index].outcome = Some(Outcome::Failed { code });
-        if let Some(group) = &self.cases[index].message.group_id {
-            self.failed_groups.insert(group);
+        let message = self.cases[index].message;
+        if let Some(group) = &message.group_id {
+            let first = self.failed_from.entry(group).or_insert(index);
+            *first = index.min(*first);
         }
     }
 
     fn is_group_failed(&self, index: usize) -> bool {
-        self.cases[index].message.group_id.as_deref().is_some_and(|group| self.failed_groups.contains(group))
+        let group = self.cases[index].message.group_id.as_deref();
+        group.and_then(|group| self.failed_from.get(group)).is_some_and(|&first| first < index)
     }
 
     /// A message that failed is reported with every later one of its group, recorded or not (G5).
@@ -542,7 +610,7 @@ impl Batch<'_> {
         for (index, case) in self.cases.into_iter().enumerate() {
             let group = case.message.group_id.as_deref();
             // Without an outcome it was left alone behind a failed one of its group.
-            let outcome = case.outcome.unwrap_or(Outcome::Failed { code: Cow::Borrowed("GroupFailed") });
+            let outcome = case.outcome.unwrap_or(Outcome::Failed { code: GROUP_FAILED });
             let is_failed = matches!(outcome, Outcome::Failed { .. });
             if is_failed && let Some(group) = group {
                 failed_groups.insert(group);
@@ -560,82 +628,81 @@ impl Batch<'_> {
 impl<T: Tables, C: Clock> World<'_, T, C> {
     /// Inserts `count` items, sending those again that were refused for the moment; `item` makes each as often as it
     /// is sent.
-    async fn insert_all(&self, table: Table, count: usize, mut item: impl FnMut(usize) -> Item) -> Vec<Written> {
-        let mut written: Vec<Written> = (0..count).map(|_| Written::Failed { code: DEADLINE }).collect();
+    async fn insert_all(&self, table: Table, count: usize, mut item: impl FnMut(usize) -> Item) -> Vec<Inserted> {
+        let mut inserted = vec![Inserted::Refused(Refusal::Transient { code: DEADLINE }); count];
         let mut pending: Vec<usize> = (0..count).collect();
         for attempt in 0..=RESENDS_MAX {
             if pending.is_empty() || !self.wait_before(attempt).await {
                 break;
             }
-            self.insert_once(table, &pending, &mut item, &mut written).await;
-            pending.retain(|&at| matches!(written[at], Written::Failed { .. }));
+            for request in pending.chunks(STATEMENTS_MAX) {
+                self.insert_once(table, request, &mut item, &mut inserted).await;
+            }
+            pending.retain(|&at| matches!(inserted[at], Inserted::Refused(Refusal::Transient { .. })));
         }
-        written
+        inserted
     }
 
     /// One request; where DynamoDB finds fault with the request as a whole, one for each item.
     async fn insert_once(
         &self,
         table: Table,
-        pending: &[usize],
+        request: &[usize],
         item: &mut impl FnMut(usize) -> Item,
-        written: &mut [Written],
+        inserted: &mut [Inserted],
     ) {
-        let items = pending.iter().map(|&at| item(at)).collect();
+        let items = request.iter().map(|&at| item(at)).collect();
         // Looked at after the items are made: large ones take a while.
         let Some(budget_ms) = self.budget_ms() else { return };
         match self.tables.insert(table, items, budget_ms).await {
-            Ok(answers) => {
-                for (&at, answer) in pending.iter().zip(answers) {
-                    written[at] = answer.into();
+            Ok(answers) => request.iter().zip(answers).for_each(|(&at, answer)| inserted[at] = answer),
+            Err(Refusal::Content) if request.len() > 1 => {
+                for &at in request {
+                    Box::pin(self.insert_once(table, &[at], item, inserted)).await;
                 }
             }
-            Err(Refusal::Content) if pending.len() > 1 => {
-                for &at in pending {
-                    Box::pin(self.insert_once(table, &[at], item, written)).await;
-                }
-            }
-            Err(refusal) => {
-                for &at in pending {
-                    written[at] = Inserted::Refused(refusal.clone()).into();
-                }
-            }
+            Err(refusal) => request.iter().for_each(|&at| inserted[at] = Inserted::Refused(refusal.clone())),
         }
     }
 
-    /// Reads items that must be there; what cannot be read is an error code.
-    async fn read_all(&self, table: Table, keys: Vec<Item>) -> Vec<Result<Item, Cow<'static, str>>> {
-        let mut found: Vec<Result<Item, Cow<'static, str>>> = keys.iter().map(|_| Err(DEADLINE)).collect();
+    /// Reads items, `None` where there is none; what cannot be read is an error code.
+    async fn read_all(&self, table: Table, keys: Vec<Item>) -> Vec<Result<Option<Item>, Cow<'static, str>>> {
+        let mut found: Vec<_> = keys.iter().map(|_| Err(DEADLINE)).collect();
         let mut pending: Vec<usize> = (0..keys.len()).collect();
         for attempt in 0..=RESENDS_MAX {
             if pending.is_empty() || !self.wait_before(attempt).await {
                 break;
             }
-            let Some(budget_ms) = self.budget_ms() else { break };
-            let asked = pending.iter().map(|&at| keys[at].clone()).collect();
-            let answers = match self.tables.read(table, asked, budget_ms).await {
-                Ok(answers) => answers,
-                Err(refusal) => {
-                    for &at in &pending {
-                        found[at] = Err(code_of(&refusal));
-                    }
-                    continue;
-                }
-            };
-            let asked = std::mem::take(&mut pending);
-            for (at, answer) in asked.into_iter().zip(answers) {
-                match answer {
-                    Found::Item(item) => found[at] = Ok(item),
-                    // Deleted since: only a later delivery can find out what holds now.
-                    Found::Absent => found[at] = Err(Cow::Borrowed("Vanished")),
-                    Found::Unprocessed => {
-                        found[at] = Err(Cow::Borrowed("Unprocessed"));
-                        pending.push(at);
-                    }
-                }
+            for request in pending.chunks(READ_KEYS_MAX) {
+                self.read_once(table, request, &keys, &mut found).await;
             }
+            pending.retain(|&at| found[at].is_err());
         }
         found
+    }
+
+    /// One request.
+    async fn read_once(
+        &self,
+        table: Table,
+        request: &[usize],
+        keys: &[Item],
+        found: &mut [Result<Option<Item>, Cow<'static, str>>],
+    ) {
+        let Some(budget_ms) = self.budget_ms() else { return };
+        let asked = request.iter().map(|&at| keys[at].clone()).collect();
+        match self.tables.read(table, asked, budget_ms).await {
+            Ok(answers) => {
+                for (&at, answer) in request.iter().zip(answers) {
+                    found[at] = match answer {
+                        Found::Item(item) => Ok(Some(item)),
+                        Found::Absent => Ok(None),
+                        Found::Unprocessed => Err(Cow::Borrowed("Unprocessed")),
+                    };
+                }
+            }
+            Err(refusal) => request.iter().for_each(|&at| found[at] = Err(code_of(&refusal))),
+        }
     }
 
     /// Waits before a resend; false if there would be no time left after it.
@@ -660,22 +727,15 @@ impl<T: Tables, C: Clock> World<'_, T, C> {
 
 /// A conflict's key holds the hash of its content. Where it has other content, somebody has changed the tables.
 const CONFLICT_KEY_TAKEN: Cow<'static, str> = Cow::Borrowed("ConflictKeyTaken");
+/// What was there is not any more: only a later delivery can find out what holds now.
+const VANISHED: Cow<'static, str> = Cow::Borrowed("Vanished");
+/// An earlier message of its group failed.
+const GROUP_FAILED: Cow<'static, str> = Cow::Borrowed("GroupFailed");
 const DEADLINE: Cow<'static, str> = Cow::Borrowed("Deadline");
 
 fn code_of(refusal: &Refusal) -> Cow<'static, str> {
     match refusal {
         Refusal::Content => Cow::Borrowed("ValidationException"),
         Refusal::Transient { code } => code.clone(),
-    }
-}
-
-impl From<Inserted> for Written {
-    fn from(answer: Inserted) -> Self {
-        match answer {
-            Inserted::Done => Self::Done,
-            Inserted::Exists => Self::Exists,
-            Inserted::Refused(Refusal::Content) => Self::Content,
-            Inserted::Refused(Refusal::Transient { code }) => Self::Failed { code },
-        }
     }
 }

@@ -34,6 +34,13 @@ pub fn event(number: u64, tenant_id: &str, event_id: &str) -> Message {
     message(number, tenant_id, envelope(tenant_id, event_id))
 }
 
+/// The same, under its number as event id, with a payload of more than `bytes`.
+pub fn filled(number: u64, tenant_id: &str, bytes: usize) -> Message {
+    let mut envelope = envelope(tenant_id, &number.to_string());
+    envelope["payload"]["filler"] = json!("x".repeat(bytes));
+    message(number, tenant_id, envelope)
+}
+
 /// An envelope of `bytes`, as figures are measured with: a log line with its labels and measurements.
 pub fn log_line(event_id: &str, bytes: usize) -> String {
     let label = |n: usize| (format!("label_{n:02}"), json!(format!("value-{n:02}")));

@@ -14,9 +14,9 @@ use processor::process::{Outcome, Report, Settings, process};
 use serde_json::{Value, json};
 
 use crate::{
-    bodies::{again, envelope, event, message},
+    bodies::{again, envelope, event, filled, message},
     clock::{ManualClock, START_MS},
-    faults::{Fault, FaultyTables, Operation},
+    faults::{Call, Fault, FaultyTables, Operation},
 };
 
 /// Tables under test, with the means to look into them.
@@ -41,7 +41,9 @@ macro_rules! for_each_case {
         $make! {
             a_valid_message_becomes_one_ready_entry
             an_undisturbed_batch_of_ten_takes_two_calls
+            a_batch_beyond_the_limits_of_a_request_is_cut
             a_redelivery_changes_nothing
+            a_redelivery_of_ten_takes_three_calls_and_inserts_no_entry
             a_duplicate_with_another_created_at_changes_nothing
             equal_twins_in_one_batch_become_one_entry
             twins_that_state_other_times_become_one_entry
@@ -82,6 +84,11 @@ macro_rules! for_each_case {
             a_refused_claim_fails_its_message_and_condemns_nothing
             a_twin_fails_with_its_statement
             small_entries_are_recorded_before_large_ones
+            large_entries_travel_one_by_one
+            a_group_whose_first_message_is_its_largest_makes_progress
+            a_message_in_another_form_goes_before_the_later_ones_of_its_group
+            a_message_waits_for_an_earlier_one_that_hangs_on_another_group
+            nothing_is_recorded_behind_a_failed_message_of_its_group
             nothing_is_called_without_time_to_answer
             a_slow_call_ends_in_an_answer_before_the_deadline
             ready_entries_can_be_left_off_the_status_index
@@ -197,6 +204,30 @@ cases! {
         let report = bench.run(&messages).await;
         assert_eq!(report.outcomes, vec![Outcome::Ready; 10]);
         assert_eq!(bench.call_counts(), [10, 10]);
+    }
+
+    async fn a_batch_beyond_the_limits_of_a_request_is_cut(bench) {
+        let messages: Vec<_> = (0..120).map(|n| event(n, &format!("tenant-{n}"), "1")).collect();
+        assert_eq!(bench.run(&messages).await.outcomes, vec![Outcome::Ready; 120]);
+        assert_eq!(bench.call_counts(), [25, 25, 25, 25, 20, 25, 25, 25, 25, 20]);
+        let redelivered: Vec<_> = messages.iter().map(again).collect();
+        assert_eq!(bench.run(&redelivered).await.outcomes, vec![Outcome::Redelivery; 120]);
+        assert_eq!(bench.call_counts()[10..], [25, 25, 25, 25, 20, 100, 20, 100, 20]);
+    }
+
+    async fn a_redelivery_of_ten_takes_three_calls_and_inserts_no_entry(bench) {
+        let messages: Vec<_> = (0..10).map(|n| event(n, "tenant-a", &format!("e-{n}"))).collect();
+        bench.run(&messages).await;
+        let before = bench.tables.calls().len();
+        let redelivered: Vec<_> = messages.iter().map(again).collect();
+        assert_eq!(bench.run(&redelivered).await.outcomes, vec![Outcome::Redelivery; 10]);
+        let call = |operation, table| Call { operation, table, count: 10 };
+        let expected = [
+            call(Operation::Insert, Table::Claims),
+            call(Operation::Read, Table::Claims),
+            call(Operation::Read, Table::Entries),
+        ];
+        assert_eq!(bench.tables.calls()[before..], expected);
     }
 
     async fn a_redelivery_changes_nothing(bench) {
@@ -624,24 +655,75 @@ cases! {
     }
 
     async fn small_entries_are_recorded_before_large_ones(bench) {
-        let large = |number: u64, event_id: &str| {
-            let mut envelope = envelope("hostile", event_id);
-            envelope["payload"]["filler"] = json!("x".repeat(200_000));
-            message(number, "hostile", envelope)
-        };
-        let mut messages: Vec<_> = (0..8).map(|n| large(n, &n.to_string())).collect();
+        let mut messages: Vec<_> = (0..8).map(|n| filled(n, "hostile", 200_000)).collect();
         messages.push(event(8, "quiet", "1"));
         // The first request takes nearly all the time there is.
-        bench.tables.plan(Operation::Insert, Table::Entries, Fault::Slow(TIMEOUT_MS - 1_050));
+        bench.tables.plan(Operation::Insert, Table::Entries, Fault::Slow(TIMEOUT_MS - 2_050));
         let report = bench.run(&messages).await;
         assert_eq!(report.outcomes[8], Outcome::Ready);
         assert!(!report.failed.is_empty() && !report.failed.contains(&8), "{:?}", report.failed);
     }
 
+    async fn large_entries_travel_one_by_one(bench) {
+        let messages =
+            [filled(1, "a", 20_000), filled(2, "b", 20_000), event(3, "c", "3"), filled(4, "d", 20_000), event(5, "d", "5")];
+        bench.run(&messages).await;
+        // The small one behind a large one of its group follows it.
+        assert_eq!(bench.call_counts(), [5, 1, 1, 1, 1, 1]);
+        bench.run(&messages.map(|message| again(&message))).await;
+        assert_eq!(bench.call_counts()[6..], [5, 5, 1, 1, 1, 1, 1]);
+    }
+
+    async fn a_group_whose_first_message_is_its_largest_makes_progress(bench) {
+        let mut left: Vec<_> = (0..10).map(|n| filled(n, "a", 200_010 - n as usize)).collect();
+        // Too slow for all of them at once.
+        bench.tables.plan_times(Operation::Insert, Table::Entries, &Fault::Slow(3_400), 100);
+        for _ in 0..5 {
+            let report = bench.run(&left).await;
+            let done = left.len() - report.failed.len();
+            assert_eq!(report.failed, (done..left.len()).collect::<Vec<_>>());
+            left = left[done..].iter().map(again).collect();
+            assert_eq!(bench.entries().await.len(), 10 - left.len(), "nothing is recorded in vain");
+            bench.clock.advance_ms(90_000);
+        }
+        assert_eq!(left, []);
+    }
+
+    async fn a_message_in_another_form_goes_before_the_later_ones_of_its_group(bench) {
+        bench.tables.plan(Operation::Insert, Table::Entries, Fault::Some(vec![0], Refusal::Content));
+        bench.tables.plan(Operation::Insert, Table::Entries, Fault::Slow(TIMEOUT_MS - 1_500));
+        let report = bench.run(&[filled(1, "a", 20_000), event(2, "a", "2")]).await;
+        assert_eq!(report.failed, [0, 1]);
+        assert_eq!(bench.entries().await, []);
+    }
+
+    async fn a_message_waits_for_an_earlier_one_that_hangs_on_another_group(bench) {
+        bench.tables.plan(Operation::Insert, Table::Entries, Fault::Slow(0));
+        bench.tables.plan(Operation::Insert, Table::Entries, Fault::Slow(TIMEOUT_MS - 1_500));
+        // The first is large, and the second is equal to it.
+        let large = message(1, "a", format!("{}{}", envelope("a", "1"), " ".repeat(20_000)));
+        let report = bench.run(&[large, message(2, "b", envelope("a", "1")), event(3, "b", "3")]).await;
+        assert_eq!(report.outcomes[..2], [Outcome::Ready, Outcome::Duplicate]);
+        assert_eq!(report.failed, [2]);
+    }
+
+    async fn nothing_is_recorded_behind_a_failed_message_of_its_group(bench) {
+        // The small one of another group goes first, and well.
+        bench.tables.plan(Operation::Insert, Table::Entries, Fault::Slow(0));
+        bench.tables.plan_times(Operation::Insert, Table::Entries, &Fault::Some(vec![0], throttled()), 4);
+        let second = filled(2, "a", 20_000);
+        let equal = message(3, "b", &second.body);
+        let report = bench.run(&[filled(1, "a", 20_000), second, equal, event(4, "c", "4")]).await;
+        assert_eq!(report.failed, [0, 1, 2]);
+        assert_eq!(bench.summary().await.len(), 1);
+    }
+
     async fn nothing_is_called_without_time_to_answer(bench) {
-        let deadline_ms = bench.clock.now_ms() + 1_000;
-        let report = process(&bench.tables, bench.clock, SETTINGS, &[event(1, "a", "1")], deadline_ms).await;
-        assert_eq!(report.failed, [0]);
+        for (message, margin_ms) in [(event(1, "a", "1"), 1_000), (filled(2, "a", 20_000), 2_000)] {
+            let deadline_ms = bench.clock.now_ms() + margin_ms;
+            let report = process(&bench.tables, bench.clock, SETTINGS, &[message], deadline_ms).await;
+            assert_eq!(report.failed, [0]);
+        }
         assert_eq!(bench.tables.calls(), []);
     }
 

@@ -4,6 +4,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use ledger::{
     Item,
+    item::item_bytes,
     ports::{Found, Inserted, Refusal, Table, Tables},
 };
 
@@ -44,11 +45,25 @@ pub struct FaultyTables<'t, T> {
     /// The fault of each coming call to a table, by operation; used up from the front.
     plan: Mutex<Vec<(Operation, Table, Fault)>>,
     calls: Mutex<Vec<Call>>,
+    /// What a call without a planned fault takes for each KiB of items that it carries or brings back.
+    ms_per_kib: u64,
 }
 
 impl<'t, T: Tables> FaultyTables<'t, T> {
     pub fn new(tables: &'t T, clock: &'t ManualClock) -> Self {
-        Self { tables, clock, plan: Mutex::default(), calls: Mutex::default() }
+        Self { tables, clock, plan: Mutex::default(), calls: Mutex::default(), ms_per_kib: 0 }
+    }
+
+    /// Lets calls take time by their size.
+    pub fn with_pace(self, ms_per_kib: u64) -> Self {
+        Self { ms_per_kib, ..self }
+    }
+
+    /// Lets the time pass that a call with these items takes, or that there is for it.
+    fn take_time<'i>(&self, items: impl Iterator<Item = &'i Item>, budget_ms: u64) -> Result<(), Refusal> {
+        let ms = items.map(item_bytes).sum::<usize>() as u64 * self.ms_per_kib / 1024;
+        self.clock.advance_ms(ms.min(budget_ms));
+        if ms > budget_ms { Err(Refusal::transient("Deadline")) } else { Ok(()) }
     }
 
     /// Lets the next call of this kind that has no fault planned yet go wrong.
@@ -82,7 +97,10 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl<T: Tables> Tables for FaultyTables<'_, T> {
     async fn insert(&self, table: Table, items: Vec<Item>, budget_ms: u64) -> Result<Vec<Inserted>, Refusal> {
         match self.begin(Operation::Insert, table, items.len()) {
-            None => self.tables.insert(table, items, budget_ms).await,
+            None => {
+                self.take_time(items.iter(), budget_ms)?;
+                self.tables.insert(table, items, budget_ms).await
+            }
             Some(Fault::Refused(refusal)) => Err(refusal),
             Some(Fault::AnswerLost) => {
                 self.tables.insert(table, items, budget_ms).await?;
@@ -121,7 +139,15 @@ impl<T: Tables> Tables for FaultyTables<'_, T> {
 
     async fn read(&self, table: Table, keys: Vec<Item>, budget_ms: u64) -> Result<Vec<Found>, Refusal> {
         match self.begin(Operation::Read, table, keys.len()) {
-            None => self.tables.read(table, keys, budget_ms).await,
+            None => {
+                let found = self.tables.read(table, keys, budget_ms).await?;
+                let items = found.iter().filter_map(|found| match found {
+                    Found::Item(item) => Some(item),
+                    Found::Absent | Found::Unprocessed => None,
+                });
+                self.take_time(items, budget_ms)?;
+                Ok(found)
+            }
             Some(Fault::Refused(refusal)) => Err(refusal),
             Some(Fault::AnswerLost | Fault::SomeAnswersLost(_)) => Err(Refusal::transient("Timeout")),
             Some(Fault::Slow(ms)) => {

@@ -5,14 +5,16 @@ use std::collections::BTreeMap;
 use cloudsim::tables::MemoryTables;
 use dynoxide::types::normalize_dynamo_number;
 use ledger::{
-    ClaimKey, ContentHash, EntryKey, EventId, TenantId, Timestamp, envelope, json,
+    ClaimKey, ContentHash, EntryKey, EventId, Judged, Message, TenantId, Timestamp,
+    entry::{attribute, number_of, stored_content},
+    envelope, json, judge,
     ports::{Clock, Table},
 };
 use processor::process::{Outcome, Settings, process};
 use proptest::prelude::*;
 use serde_json::Value;
 use testkit::{
-    bodies::{body, json_text, message},
+    bodies::{self, body, json_text, message},
     clock::ManualClock,
     faults::FaultyTables,
 };
@@ -96,6 +98,78 @@ proptest! {
         prop_assert_eq!(&report.failed, &[] as &[usize]);
         let recorded = report.outcomes.iter().filter(|outcome| **outcome != Outcome::Duplicate).count();
         prop_assert_eq!(memory.items(Table::Entries).len(), recorded);
+    }
+}
+
+/// A message of one of three groups with one of few ids: its body small, or about as large as makes it large, or larger,
+/// in its payload or behind it.
+fn drawn() -> impl Strategy<Value = (usize, usize, usize, bool)> {
+    let bytes = prop_oneof![4 => 0..1_000usize, 2 => 16_000..17_000usize, 2 => 17_000..200_000usize];
+    (0..3usize, 0..8usize, bytes, any::<bool>())
+}
+
+fn drawn_message(number: usize, (group, id, bytes, is_in_payload): (usize, usize, usize, bool)) -> Message {
+    let mut body = bodies::envelope("t", &id.to_string());
+    if is_in_payload {
+        body["payload"]["filler"] = "x".repeat(bytes).into();
+    }
+    let padding = if is_in_payload { String::new() } else { " ".repeat(bytes) };
+    let body = if id == 0 { format!("[]{padding}") } else { format!("{body}{padding}") };
+    message(number as u64, &format!("g{group}"), body)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
+
+    #[test]
+    fn whatever_the_sizes_a_group_is_recorded_and_acknowledged_from_its_front(
+        draws in prop::collection::vec(drawn(), 1..=10),
+        ms_per_kib in 0..50u64,
+    ) {
+        let memory = MemoryTables::default();
+        let clock = ManualClock::default();
+        let messages: Vec<_> = draws.into_iter().enumerate().map(|(n, draw)| drawn_message(n, draw)).collect();
+        let messages = messages.as_slice();
+        let judged: Vec<_> = messages.iter().map(|message| judge(message, clock.now_ms())).collect();
+        let mut left: Vec<usize> = (0..messages.len()).collect();
+        for receive in 0..=messages.len() {
+            prop_assert!(receive < messages.len(), "no progress: {left:?} are left");
+            let batch: Vec<_> = left
+                .iter()
+                .map(|&at| Message { receive_count: receive as u32 + 1, ..messages[at].clone() })
+                .collect();
+            let tables = FaultyTables::new(&memory, &clock).with_pace(ms_per_kib);
+            let deadline_ms = clock.now_ms() + 15_000;
+            let report = run(process(&tables, &clock, SETTINGS, &batch, deadline_ms));
+            prop_assert!(clock.now_ms() < deadline_ms);
+
+            let entries = memory.items(Table::Entries);
+            let is_recorded = |at: usize| {
+                let Judged { entry, content, .. } = &judged[at];
+                entries.iter().any(|item| {
+                    let key = EntryKey::from_item(item).unwrap();
+                    let is_its_id = (&key.tenant_id, key.event_id()) == (&entry.key.tenant_id, entry.key.event_id());
+                    is_its_id && stored_content(item) == Some(*content)
+                })
+            };
+            let earlier = |at: usize| (0..at).filter(move |&before| messages[before].group_id == messages[at].group_id);
+            for item in &entries {
+                let number = number_of(item, attribute::SEQUENCE_NUMBER);
+                let source = messages.iter().position(|message| message.sequence_number == number).unwrap();
+                for before in earlier(source) {
+                    prop_assert!(is_recorded(before), "{source} is recorded, and {before} is not");
+                }
+            }
+            left = report.failed.iter().map(|&at| left[at]).collect();
+            for at in (0..messages.len()).filter(|at| !left.contains(at)) {
+                prop_assert!(is_recorded(at), "{at} is acknowledged");
+                prop_assert!(!earlier(at).any(|before| left.contains(&before)), "{at} is acknowledged, {left:?} are not");
+            }
+            if left.is_empty() {
+                break;
+            }
+            clock.advance_ms(90_000);
+        }
     }
 }
 
