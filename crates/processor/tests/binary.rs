@@ -30,11 +30,16 @@ fn processor(cloud: &Cloud) -> Processor {
 }
 
 fn processor_at(cloud: &Cloud, endpoint_url: &str) -> Processor {
+    processor_with(cloud, &[("AWS_ENDPOINT_URL", endpoint_url)])
+}
+
+fn processor_with(cloud: &Cloud, variables: &[(&str, &str)]) -> Processor {
     let deployment = cloud.deployment();
     let name = deployment.function_name(Role::Processor);
     let mut environment = deployment.environment(Role::Processor);
-    let endpoint = [("AWS_ENDPOINT_URL", endpoint_url), ("AWS_REGION", &deployment.region)];
-    environment.extend(endpoint.map(|(name, value)| (name.to_owned(), value.to_owned())));
+    let region = [("AWS_REGION", deployment.region.as_str())];
+    let variables = region.iter().chain(variables);
+    environment.extend(variables.map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
     let binary = limited(env!("CARGO_BIN_EXE_processor"), environment);
     let printed = Arc::new(Mutex::new(Vec::new()));
     let sink = printed.clone();
@@ -198,7 +203,9 @@ async fn ten_worst_case_bodies_get_an_answer_each_time_they_come() {
 async fn no_value_and_no_undeclared_name_is_ever_printed() {
     const MARKER: &str = "xyzzy";
     let cloud = Cloud::start(Options::default()).await.unwrap();
-    let processor = processor(&cloud);
+    // The most talkative level that can be set: what it does not print, no other does.
+    let variables = [("AWS_ENDPOINT_URL", cloud.endpoint_url()), ("AWS_LAMBDA_LOG_LEVEL", "TRACE")];
+    let processor = processor_with(&cloud, &variables);
     let with_payload = |id: &str, payload: Value| {
         let mut envelope = envelope("a", id);
         envelope["payload"] = payload;

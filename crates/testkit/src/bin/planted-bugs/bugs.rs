@@ -529,6 +529,14 @@ pub const BUGS: &[Bug] = &[
     },
     Bug {
         clause: "G11",
+        name: "let other crates log at the level that is set",
+        file: "crates/ledger-aws/src/logs.rs",
+        find: "with_default(level.min(LevelFilter::INFO))",
+        replace: "with_default(level)",
+        caught_by: &[by(("processor", "binary"), "no_value_and_no_undeclared_name_is_ever_printed")],
+    },
+    Bug {
+        clause: "G11",
         name: "name undeclared members in the reason",
         file: "crates/ledger/src/failure.rs",
         find: "        push_token(&mut pointer, if declared.is_some() { name } else { \"*\" });",
