@@ -1,7 +1,13 @@
 //! The processor's tables on DynamoDB: inserts by PartiQL, which fail by themselves where the key exists and need no
 //! right to overwrite, and consistent reads.
 
-use std::{borrow::Cow, collections::HashMap, future::Future, time::Duration};
+use std::{
+    borrow::Cow,
+    collections::{BTreeSet, HashMap},
+    error::Error,
+    future::Future,
+    time::Duration,
+};
 
 use aws_sdk_dynamodb::{
     Client,
@@ -15,6 +21,7 @@ use ledger::{
     Item,
     ports::{Found, Inserted, Refusal, Table, Tables},
 };
+use tracing::warn;
 
 use crate::convert;
 
@@ -52,6 +59,7 @@ impl Tables for DynamoTables {
         if responses.len() != count {
             return Err(Refusal::transient("IncompleteAnswer"));
         }
+        warn_of_refused(self.name(table), &responses);
         Ok(responses.into_iter().map(inserted).collect())
     }
 
@@ -88,14 +96,24 @@ fn inserted(response: BatchStatementResponse) -> Inserted {
     match response.error {
         None => Inserted::Done,
         Some(BatchStatementError { code: Some(Code::DuplicateItem), .. }) => Inserted::Exists,
-        Some(BatchStatementError {
-            code: Some(Code::ValidationError | Code::ItemCollectionSizeLimitExceeded), ..
-        }) => Inserted::Refused(Refusal::Content),
+        Some(BatchStatementError { code: Some(Code::ValidationError), .. }) => Inserted::Refused(Refusal::Content),
         Some(BatchStatementError { code, .. }) => {
-            let code = code.map_or(Cow::Borrowed("NoCode"), |code| Cow::Owned(code.as_str().to_owned()));
+            let code = code.map_or(NO_CODE, |code| Cow::Owned(code.as_str().to_owned()));
             Inserted::Refused(Refusal::Transient { code })
         }
     }
+}
+
+/// One line for the statements of a call that DynamoDB refused; a key that exists is no refusal.
+fn warn_of_refused(table: &str, responses: &[BatchStatementResponse]) {
+    let errors = responses.iter().filter_map(|response| response.error.as_ref());
+    let refused: Vec<_> = errors.filter(|error| error.code != Some(Code::DuplicateItem)).collect();
+    let Some(first) = refused.first() else { return };
+    let codes: BTreeSet<_> = refused.iter().map(|error| error.code.as_ref().map_or("NoCode", Code::as_str)).collect();
+    // DynamoDB's words on the first that does not quote values.
+    let quotable = refused.iter().find(|error| error.code != Some(Code::ValidationError)).unwrap_or(first);
+    let message = words(quotable.code.as_ref().map(Code::as_str), quotable.message.as_deref());
+    warn!(table, refused = refused.len(), ?codes, message, "DynamoDB refused statements of a call");
 }
 
 pub(crate) type Attributes = HashMap<String, AttributeValue>;
@@ -108,27 +126,59 @@ pub(crate) fn found(key: &Attributes, items: &mut Vec<Attributes>, unprocessed: 
     if unprocessed.iter().any(has_key) { Found::Unprocessed } else { Found::Absent }
 }
 
+const NO_CODE: Cow<'static, str> = Cow::Borrowed("NoCode");
+
+/// Codes of AWS for a request at fault. Its words on it can quote what it was sent, which no log may hold (G11).
+const AT_FAULT: [&str; 3] = ["ValidationException", "SerializationException", "ValidationError"];
+
+/// AWS's words on an error, where they quote no value.
+fn words<'w>(code: Option<&str>, message: Option<&'w str>) -> &'w str {
+    message.filter(|_| code.is_some_and(|code| !AT_FAULT.contains(&code))).unwrap_or_default()
+}
+
 /// Waits for a call no longer than its budget.
-pub(crate) async fn within<T, E: ProvideErrorMetadata>(
+pub(crate) async fn within<T, E: ProvideErrorMetadata + Error + 'static>(
     budget_ms: u64,
     call: impl Future<Output = Result<T, SdkError<E>>>,
 ) -> Result<T, Refusal> {
     match tokio::time::timeout(Duration::from_millis(budget_ms), call).await {
-        Err(_) => Err(Refusal::transient("Deadline")),
+        Err(_) => {
+            warn!(error = operation::<E>(), budget_ms, "call of AWS not answered in time");
+            Err(Refusal::transient("Deadline"))
+        }
         Ok(answer) => answer.map_err(|error| refusal(&error)),
     }
 }
 
-/// What an error of a whole request means. The codes for a request at fault are matched by name: the SDK does
-/// not model them for these operations.
-pub(crate) fn refusal<E: ProvideErrorMetadata>(error: &SdkError<E>) -> Refusal {
-    match error {
+/// What an error of a whole request means; says in one line what AWS, or the way to it, had to say. The codes for a request
+/// at fault are matched by name: the SDK does not model them for these operations.
+pub(crate) fn refusal<E: ProvideErrorMetadata + Error + 'static>(error: &SdkError<E>) -> Refusal {
+    let refusal = match error {
         SdkError::TimeoutError(_) => Refusal::transient("Timeout"),
         SdkError::DispatchFailure(_) => Refusal::transient("Dispatch"),
         _ => match error.code() {
-            Some("ValidationException" | "SerializationException") => Refusal::Content,
+            Some(code) if AT_FAULT.contains(&code) => Refusal::Content,
             Some(code) => Refusal::Transient { code: Cow::Owned(code.to_owned()) },
-            None => Refusal::transient("NoCode"),
+            None => Refusal::Transient { code: NO_CODE },
         },
-    }
+    };
+    let status = error.raw_response().map(|response| response.status().as_u16());
+    // An answer that cannot be read could be quoted by what says so.
+    let cause = match status {
+        None => causes(error),
+        Some(_) => words(error.code(), error.message()).to_owned(),
+    };
+    warn!(error = operation::<E>(), code = error.code(), status, cause, "call of AWS failed");
+    refusal
+}
+
+/// An error and what caused it, one after the other.
+fn causes(error: &(dyn Error + 'static)) -> String {
+    let chain = std::iter::successors(Some(error), |&error| error.source());
+    chain.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
+/// The operation that failed, as the SDK names its error.
+fn operation<E>() -> &'static str {
+    std::any::type_name::<E>().rsplit("::").next().unwrap_or_default()
 }

@@ -99,7 +99,7 @@ async fn each_statement_is_answered_for_itself() {
         Inserted::Done,
         Inserted::Exists,
         refused(Refusal::Content),
-        refused(Refusal::Content),
+        refused(transient("ItemCollectionSizeLimitExceeded")),
         refused(transient("ThrottlingError")),
         refused(transient("ProvisionedThroughputExceeded")),
         refused(transient("InternalServerError")),
@@ -134,6 +134,63 @@ async fn a_request_at_fault_is_told_from_one_refused_for_the_moment() {
     }
 }
 
+/// Where lines of the log go in a test.
+#[derive(Clone, Default)]
+struct Lines(Arc<Mutex<Vec<u8>>>);
+
+impl std::io::Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// What the calls of a test on one thread log.
+async fn logged(calls: impl Future) -> Vec<String> {
+    let lines = Lines::default();
+    let sink = lines.clone();
+    let subscriber =
+        tracing_subscriber::fmt().with_ansi(false).without_time().with_writer(move || sink.clone()).finish();
+    let guard = tracing::subscriber::set_default(subscriber);
+    calls.await;
+    drop(guard);
+    let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+    text.lines().map(str::to_owned).collect()
+}
+
+#[tokio::test]
+async fn a_failed_call_logs_the_words_of_aws_once_and_none_that_quote_values() {
+    let denied =
+        r#"{"__type": "c#AccessDeniedException", "message": "User x may not perform: dynamodb:PartiQLInsert"}"#;
+    let invalid = r#"{"__type": "c#ValidationException", "message": "not a number: xyzzy"}"#;
+    let statements = r#"{"Responses": [
+        {"Error": {"Code": "ValidationError", "Message": "not a number: xyzzy"}},
+        {"Error": {"Code": "AccessDenied", "Message": "User x may not perform: dynamodb:PartiQLInsert"}},
+        {"Error": {"Code": "AccessDenied", "Message": "User x may not perform: dynamodb:PartiQLInsert"}},
+        {"Error": {"Code": "DuplicateItem", "Message": "m"}}
+    ]}"#;
+    for (status, answer, count, expected) in [
+        (
+            400,
+            denied,
+            1,
+            &["WARN", "BatchExecuteStatementError", "AccessDeniedException", "dynamodb:PartiQLInsert"][..],
+        ),
+        (400, invalid, 1, &["ValidationException"]),
+        (200, statements, 4, &["refused=3", "AccessDenied", "ValidationError", "dynamodb:PartiQLInsert"]),
+    ] {
+        let lines = logged(insert(&[Answer::Json(status, answer)], count)).await;
+        assert_eq!(lines.len(), 1, "{lines:#?}");
+        assert!(expected.iter().all(|part| lines[0].contains(part)) && !lines[0].contains("xyzzy"), "{lines:#?}");
+    }
+    let duplicate = r#"{"Responses": [{"Error": {"Code": "DuplicateItem"}}]}"#;
+    assert_eq!(logged(insert(&[Answer::Json(200, duplicate)], 1)).await, [""; 0]);
+}
+
 #[tokio::test]
 async fn a_second_attempt_of_the_sdk_can_find_the_first_one_done() {
     // The first attempt was applied and its answer lost: the second finds the item.
@@ -157,8 +214,12 @@ async fn an_endpoint_that_is_not_there_is_a_transient_refusal() {
     drop(listener);
     let sdk_config = ledger_aws::sdk_config_at(&url, "us-east-1");
     let tables = DynamoTables::new(&sdk_config, "claims".to_owned(), "entries".to_owned());
-    let answer = tables.insert(Table::Claims, vec![item("1")], BUDGET_MS).await;
-    assert_eq!(answer, Err(transient("Dispatch")));
+    let lines = logged(async {
+        let answer = tables.insert(Table::Claims, vec![item("1")], BUDGET_MS).await;
+        assert_eq!(answer, Err(transient("Dispatch")));
+    });
+    let lines = lines.await;
+    assert!(lines.len() == 1 && lines[0].contains("Connection refused"), "{lines:#?}");
 }
 
 #[tokio::test]

@@ -79,6 +79,8 @@ pub enum Outcome {
 pub struct Report {
     /// In the order of the messages.
     pub outcomes: Vec<Outcome>,
+    /// Whose each message is: the tenant and the event id that the ledger knows it by.
+    pub keys: Vec<EntryKey>,
     /// The messages to deliver again: those that failed, and all later ones of their groups (G5).
     pub failed: Vec<usize>,
     /// Envelopes that state another tenant than their message group.
@@ -620,6 +622,7 @@ impl Batch<'_> {
             }
             report.group_mismatches += usize::from(case.is_group_mismatch);
             report.outcomes.push(outcome);
+            report.keys.push(case.key);
         }
         report
     }

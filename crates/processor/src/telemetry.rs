@@ -1,6 +1,6 @@
 //! What a batch leaves in logs and metrics: ids, counts and classes, never a value or an undeclared name (G11). One
-//! log line for the batch, and one for each message that did not simply become a READY entry; metrics in the Embedded
-//! Metric Format, which cost no call.
+//! log line for the batch, and one for each message that did not simply become a READY entry, or for all that failed of
+//! a group; metrics in the Embedded Metric Format, which cost no call.
 
 use ledger::{
     FailureClass, Message,
@@ -23,23 +23,43 @@ pub struct Batch<'b> {
 
 impl Batch<'_> {
     pub fn log(&self) {
-        for (message, outcome) in self.messages.iter().zip(&self.report.outcomes) {
+        for (index, outcome) in self.report.outcomes.iter().enumerate() {
+            let (message, key) = (&self.messages[index], &self.report.keys[index]);
+            let (tenant_id, event_id) = (key.tenant_id.as_str(), key.event_id());
+            let (sequence_number, message_group) = (message.sequence_number.as_deref(), message.group_id.as_deref());
             let message_id = message.message_id.as_str();
+            // What leads from a line to the entry, and from an entry to its line.
+            macro_rules! line {
+                ($level:ident, $($field:tt)*) => {
+                    $level!(tenant_id, event_id, sequence_number, message_group, message_id, $($field)*)
+                };
+            }
             match outcome {
                 Outcome::Ready => {}
-                Outcome::Invalid(class) => info!(message_id, class = class.as_str(), "invalid entry recorded"),
-                Outcome::Finished(_) => info!(message_id, "entry recorded for an earlier claim"),
-                Outcome::Duplicate => info!(message_id, "duplicate acknowledged"),
-                Outcome::Redelivery => info!(message_id, "redelivery acknowledged"),
-                Outcome::ExpiredClaim(_) => warn!(message_id, "entry recorded for a claim older than an entry lives"),
+                Outcome::Invalid(class) => line!(info, class = class.as_str(), "invalid entry recorded"),
+                Outcome::Finished(_) => line!(info, "entry recorded for an earlier claim"),
+                Outcome::Duplicate => line!(info, "duplicate acknowledged"),
+                Outcome::Redelivery => line!(info, "redelivery acknowledged"),
+                Outcome::ExpiredClaim(_) => line!(warn, "entry recorded for a claim older than an entry lives"),
                 Outcome::Failed { code } => {
-                    error!(message_id, %code, receives = message.receive_count, "message left to be delivered again");
+                    if let Some(messages) = self.failed_with(index) {
+                        let receives = message.receive_count;
+                        line!(error, %code, receives, messages, "messages of a group left to be delivered again");
+                    }
                 }
             }
         }
         let ready = self.report.outcomes.iter().filter(|outcome| **outcome == Outcome::Ready).count();
         let (messages, failed, duration_ms) = (self.messages.len(), self.report.failed.len(), self.duration_ms);
         info!(messages, ready, failed, duration_ms, "batch processed");
+    }
+
+    /// How many messages are given back with a failed one, itself included, if it is the first of its group.
+    fn failed_with(&self, index: usize) -> Option<usize> {
+        let Some(group) = &self.messages[index].group_id else { return Some(1) };
+        let is_of_group = |at: &&usize| self.messages[**at].group_id.as_ref() == Some(group);
+        let mut failed = self.report.failed.iter().filter(is_of_group);
+        (failed.next() == Some(&index)).then(|| 1 + failed.count())
     }
 
     pub fn measure(&self, sink: &EmfSink) {

@@ -287,6 +287,49 @@ async fn a_warm_restart_carries_nothing_over() {
 }
 
 #[tokio::test]
+async fn each_line_about_a_message_names_its_event_and_its_place_in_the_queue() {
+    let cloud = Cloud::start(Options::default()).await.unwrap();
+    let processor = processor(&cloud);
+    let mut invalid = envelope("a", "e-1");
+    invalid["payload"] = json!({});
+    let first = message(1, "g", invalid);
+    processor.invoke(&[first.clone(), event(2, "b", "e-2"), event(3, "b", "e-2")]).await;
+    processor.invoke(&[again(&first)]).await;
+    cloud.stop().await.unwrap();
+    let printed = processor.printed.lock().unwrap();
+    for (line, tenant_id, event_id, message_group, of) in [
+        ("invalid entry recorded", "a", "e-1", "g", &first),
+        ("redelivery acknowledged", "a", "e-1", "g", &first),
+        ("duplicate acknowledged", "b", "e-2", "b", &event(3, "b", "e-2")),
+    ] {
+        let line = printed.iter().find(|printed| printed.contains(line)).unwrap();
+        let line: Value = serde_json::from_str(line).unwrap();
+        let expected = json!([tenant_id, event_id, message_group, of.sequence_number, of.message_id]);
+        let names = ["tenant_id", "event_id", "message_group", "sequence_number", "message_id"];
+        assert_eq!(Value::from_iter(names.map(|name| line[name].clone())), expected, "{line}");
+    }
+}
+
+#[tokio::test]
+async fn a_failed_group_is_one_line_and_the_cause_another() {
+    let cloud = Cloud::start(Options::default()).await.unwrap();
+    let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let processor = processor_at(&cloud, &format!("http://{nobody}"));
+    processor.invoke(&[event(1, "a", "1"), event(2, "b", "1"), event(3, "a", "2"), event(4, "a", "3")]).await;
+    cloud.stop().await.unwrap();
+    let printed = processor.printed.lock().unwrap();
+    let errors: Vec<Value> = printed
+        .iter()
+        .filter(|line| line.contains("left to be delivered again"))
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let told = |error: &Value| ["tenant_id", "event_id", "messages", "code"].map(|name| error[name].clone());
+    let expected = [json!(["a", "1", 3, "Dispatch"]), json!(["b", "1", 1, "Dispatch"])];
+    assert_eq!(errors.iter().map(|error| json!(told(error))).collect::<Vec<_>>(), expected);
+    assert!(printed.iter().any(|line| line.contains("call of AWS failed") && line.contains("Connection refused")));
+}
+
+#[tokio::test]
 async fn a_warm_up_that_fails_is_logged_and_the_function_serves() {
     let cloud = Cloud::start(Options::default()).await.unwrap();
     let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
@@ -296,5 +339,5 @@ async fn a_warm_up_that_fails_is_logged_and_the_function_serves() {
     assert_eq!(processor.invoke(&[first]).await, expected);
     cloud.stop().await.unwrap();
     let printed = processor.printed.lock().unwrap().join("\n");
-    assert!(printed.contains("warm-up failed") && printed.contains("message left to be delivered again"), "{printed}");
+    assert!(printed.contains("warm-up failed") && printed.contains("left to be delivered again"), "{printed}");
 }

@@ -537,6 +537,17 @@ pub const BUGS: &[Bug] = &[
     },
     Bug {
         clause: "G11",
+        name: "log the words of DynamoDB on a value it refuses",
+        file: "crates/ledger-aws/src/tables.rs",
+        find: "    message.filter(|_| code.is_some_and(|code| !AT_FAULT.contains(&code))).unwrap_or_default()",
+        replace: "    message.filter(|_| code.is_some()).unwrap_or_default()",
+        caught_by: &[by(
+            ("ledger-aws", "dynamodb_answers"),
+            "a_failed_call_logs_the_words_of_aws_once_and_none_that_quote_values",
+        )],
+    },
+    Bug {
+        clause: "G11",
         name: "name undeclared members in the reason",
         file: "crates/ledger/src/failure.rs",
         find: "        push_token(&mut pointer, if declared.is_some() { name } else { \"*\" });",
