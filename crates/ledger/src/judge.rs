@@ -100,11 +100,7 @@ fn owner_of_nameless(message: &Message) -> ClaimKey {
 
 /// SQS's own time, the same for every delivery of the message, so that the key is too (G2).
 fn sent_at(message: &Message, now_ms: u64) -> Timestamp {
-    message
-        .sent_at_ms
-        .and_then(Timestamp::from_epoch_ms)
-        .or_else(|| Timestamp::from_epoch_ms(now_ms))
-        .unwrap_or_else(|| Timestamp::from_epoch_ms(0).expect("1970 has four digits"))
+    message.sent_at_ms.and_then(Timestamp::from_epoch_ms).unwrap_or_else(|| Timestamp::from_clock_ms(now_ms))
 }
 
 fn canonical_digits(text: &str) -> Option<String> {

@@ -21,6 +21,11 @@ impl Timestamp {
         Self::from_moment(moment)
     }
 
+    /// The time of a clock. One beyond the year 9999 has a defect, and stops nothing: it counts as 1970.
+    pub fn from_clock_ms(epoch_ms: u64) -> Self {
+        Self::from_epoch_ms(epoch_ms).unwrap_or_else(|| Self::from_epoch_ms(0).expect("1970 has four digits"))
+    }
+
     /// Whole seconds since the epoch, rounded down; negative before 1970.
     pub fn epoch_seconds(&self) -> i64 {
         OffsetDateTime::parse(&self.0, &Rfc3339).map_or(0, OffsetDateTime::unix_timestamp)
@@ -107,5 +112,6 @@ mod tests {
         assert_eq!(moment.epoch_seconds(), 1_768_469_400);
         assert_eq!(moment.day(), "2026-01-15");
         assert_eq!(Timestamp::from_epoch_ms(u64::MAX), None);
+        assert_eq!(Timestamp::from_clock_ms(u64::MAX).as_str(), "1970-01-01T00:00:00.000000000Z");
     }
 }

@@ -275,7 +275,7 @@ impl<'m> Batch<'m> {
                 owners.push((index, key));
             }
         }
-        let created_at = Timestamp::from_epoch_ms(self.now_ms).expect("the clock is before the year 10000");
+        let created_at = Timestamp::from_clock_ms(self.now_ms);
         let claims: Vec<Claim> =
             owners.iter().map(|(index, key)| self.claim_of(*index, key, created_at.clone())).collect();
         let inserted = world.insert_all(Table::Claims, claims.len(), |at| claims[at].to_item()).await;

@@ -91,6 +91,7 @@ macro_rules! for_each_case {
             nothing_is_recorded_behind_a_failed_message_of_its_group
             nothing_is_called_without_time_to_answer
             a_slow_call_ends_in_an_answer_before_the_deadline
+            a_clock_beyond_the_calendar_stops_nothing
             ready_entries_can_be_left_off_the_status_index
             rows_expire_when_configured
         }
@@ -735,6 +736,11 @@ cases! {
         bench.tables.plan_times(Operation::Insert, Table::Claims, &Fault::Refused(throttled()), 100);
         let report = bench.run(&[event(2, "a", "2")]).await;
         assert_eq!(report.failed, [0]);
+    }
+
+    async fn a_clock_beyond_the_calendar_stops_nothing(bench) {
+        bench.clock.advance_ms(10_000 * 366 * DAY_MS);
+        assert_eq!(bench.run(&[event(1, "a", "1")]).await.outcomes, [Outcome::Ready]);
     }
 
     async fn ready_entries_can_be_left_off_the_status_index(bench) {
