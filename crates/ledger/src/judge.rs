@@ -107,3 +107,23 @@ fn canonical_digits(text: &str) -> Option<String> {
     let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     if is_number { number::canonical(text).ok().map(Cow::into_owned) } else { None }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_email_is_an_address_with_nothing_around_it() {
+        let status = |email: &str| {
+            let payload = serde_json::json!({ "id": "1", "email": email });
+            verdict("user.created", payload.as_object().cloned().expect("an object")).0
+        };
+        assert_eq!(status("ada@example.com"), Status::Ready);
+        assert_eq!(status(&format!("{}@example.com", "a".repeat(60))), Status::Ready);
+        // A local part and a domain that are as long as either may be, though not both.
+        let long = format!("{}@{}.com", "a".repeat(64), ["a".repeat(62).as_str(); 3].join("."));
+        for email in ["Ada <ada@example.com>", "\" < < \" <a@b.co>", "<a@b.co>", "a b@example.com", &long] {
+            assert_ne!(status(email), Status::Ready, "{email}");
+        }
+    }
+}

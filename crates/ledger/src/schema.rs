@@ -132,7 +132,7 @@ mod tests {
 
     #[test]
     fn formats_are_asserted() {
-        assert_eq!(broken("user.created", json!({"id": "1", "email": "a b"})), [pair("/email", "format")]);
+        assert_eq!(broken("user.created", json!({"id": "1", "email": "ab"})), [pair("/email", "format")]);
         let payload = json!({"timestamp": "yesterday", "level": "INFO", "message": "m"});
         assert_eq!(broken("monitoring", payload), [pair("/timestamp", "format")]);
     }
