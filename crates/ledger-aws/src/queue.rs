@@ -3,10 +3,13 @@
 use aws_sdk_sqs::{
     Client,
     error::{DisplayErrorContext, SdkError},
-    operation::{get_queue_url::GetQueueUrlError, send_message_batch::SendMessageBatchError},
+    operation::get_queue_url::GetQueueUrlError,
     types::SendMessageBatchRequestEntry,
 };
+use ledger::ports::Refusal;
 use thiserror::Error;
+
+use crate::tables::refusal;
 
 /// Messages SQS takes in one call.
 pub const BATCH_MAX: usize = 10;
@@ -23,7 +26,7 @@ pub struct ToSend {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Sent {
     Accepted,
-    /// SQS's code for why not.
+    /// SQS's code for why not, or the name of what kept the call from it.
     Refused(String),
 }
 
@@ -31,8 +34,6 @@ pub enum Sent {
 pub enum QueueError {
     #[error("cannot find the queue {name}: {}", DisplayErrorContext(source))]
     NotFound { name: String, source: Box<SdkError<GetQueueUrlError>> },
-    #[error("cannot send to the queue: {}", DisplayErrorContext(source))]
-    Send { source: Box<SdkError<SendMessageBatchError>> },
 }
 
 #[derive(Clone, Debug)]
@@ -51,8 +52,9 @@ impl Queue {
         Ok(Self { client, url: answer.queue_url.unwrap_or_default() })
     }
 
-    /// Sends up to `BATCH_MAX` messages and tells of each, in their order, what became of it.
-    pub async fn send(&self, messages: &[ToSend]) -> Result<Vec<Sent>, QueueError> {
+    /// Sends up to `BATCH_MAX` messages and tells of each, in their order, what became of it. A call that fails refuses
+    /// each of them, though it may have been done.
+    pub async fn send(&self, messages: &[ToSend]) -> Vec<Sent> {
         let entries = messages.iter().enumerate().map(|(index, message)| {
             SendMessageBatchRequestEntry::builder()
                 .id(index.to_string())
@@ -63,7 +65,11 @@ impl Queue {
                 .expect("id and body are set")
         });
         let request = self.client.send_message_batch().queue_url(&self.url).set_entries(Some(entries.collect()));
-        let answer = request.send().await.map_err(|source| QueueError::Send { source: Box::new(source) })?;
+        let answer = match request.send().await.map_err(|error| refusal(&error)) {
+            Ok(answer) => answer,
+            Err(Refusal::Content) => return vec![Sent::Refused("ValidationException".to_owned()); messages.len()],
+            Err(Refusal::Transient { code }) => return vec![Sent::Refused(code.into_owned()); messages.len()],
+        };
         let mut sent = vec![Sent::Refused("NoAnswer".to_owned()); messages.len()];
         let mut set = |id: &str, outcome: Sent| {
             if let Some(place) = id.parse::<usize>().ok().and_then(|index| sent.get_mut(index)) {
@@ -72,6 +78,6 @@ impl Queue {
         };
         answer.successful.iter().for_each(|success| set(&success.id, Sent::Accepted));
         answer.failed.iter().for_each(|failure| set(&failure.id, Sent::Refused(failure.code.clone())));
-        Ok(sent)
+        sent
     }
 }

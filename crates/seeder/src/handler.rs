@@ -1,4 +1,5 @@
-//! Publishes the samples of a request, ten messages a call; what SQS refuses is sent again and, in the end, reported.
+//! Publishes the samples of a request, ten messages a call. What SQS refuses is sent again and, in the end, reported; so is
+//! what time did not suffice for. The answer always says what was published.
 
 use lambda_runtime::{Error, LambdaEvent};
 use ledger::{Timestamp, ports::Clock};
@@ -17,6 +18,8 @@ use crate::{
 /// How often a message that SQS refused is sent again, and the longest (jittered) pause before that.
 const RESENDS_MAX: u32 = 3;
 const BACKOFF_MS: u64 = 200;
+/// A call that takes its two attempts of two seconds each, with the SDK's pause between them, and the answer after it.
+const CALL_MS_MAX: u64 = 5_500;
 
 pub struct Seeder {
     sdk_config: SdkConfig,
@@ -42,7 +45,7 @@ pub struct Published {
 pub struct Failed {
     #[serde(flatten)]
     pub event: Published,
-    /// SQS's code.
+    /// SQS's code, or why it was not asked.
     pub code: String,
 }
 
@@ -53,11 +56,12 @@ impl Seeder {
 
     pub async fn handle(&self, event: LambdaEvent<Option<Request>>) -> Result<Response, Error> {
         let now = Timestamp::from_epoch_ms(self.clock.now_ms()).ok_or("the clock is beyond the year 9999")?;
+        let deadline_ms = event.context.deadline;
         let samples = samples(&event.payload.unwrap_or_default(), now.as_str())?;
         let queue = Queue::find(&self.sdk_config, &self.config.queue_name).await?;
         let mut response = Response { message: "Seed Lambda completed", published: Vec::new(), failed: Vec::new() };
         for batch in samples.chunks(BATCH_MAX) {
-            for (sample, sent) in batch.iter().zip(self.publish(&queue, batch).await?) {
+            for (sample, sent) in batch.iter().zip(self.publish(&queue, batch, deadline_ms).await) {
                 match sent {
                     Sent::Accepted => response.published.push(published(sample)),
                     Sent::Refused(code) => response.failed.push(Failed { event: published(sample), code }),
@@ -68,22 +72,22 @@ impl Seeder {
         Ok(response)
     }
 
-    /// Sends one batch, and what was refused of it again.
-    async fn publish(&self, queue: &Queue, batch: &[Sample]) -> Result<Vec<Sent>, Error> {
+    /// Sends one batch, and what was refused of it again, while there is time for a call.
+    async fn publish(&self, queue: &Queue, batch: &[Sample], deadline_ms: u64) -> Vec<Sent> {
         let messages: Vec<ToSend> = batch.iter().map(to_send).collect();
-        let mut sent = queue.send(&messages).await?;
-        for _ in 0..RESENDS_MAX {
-            let refused: Vec<usize> = (0..sent.len()).filter(|&at| sent[at] != Sent::Accepted).collect();
-            if refused.is_empty() {
+        let mut sent = vec![Sent::Refused("Deadline".to_owned()); messages.len()];
+        for attempt in 0..=RESENDS_MAX {
+            let left: Vec<usize> = (0..sent.len()).filter(|&at| sent[at] != Sent::Accepted).collect();
+            if attempt > 0 && !left.is_empty() {
+                self.clock.sleep_ms(self.clock.random_below(BACKOFF_MS)).await;
+            }
+            if left.is_empty() || self.clock.now_ms() + CALL_MS_MAX > deadline_ms {
                 break;
             }
-            self.clock.sleep_ms(self.clock.random_below(BACKOFF_MS)).await;
-            let again: Vec<ToSend> = refused.iter().map(|&at| messages[at].clone()).collect();
-            for (at, outcome) in refused.into_iter().zip(queue.send(&again).await?) {
-                sent[at] = outcome;
-            }
+            let outcomes = queue.send(&left.iter().map(|&at| messages[at].clone()).collect::<Vec<_>>()).await;
+            left.into_iter().zip(outcomes).for_each(|(at, outcome)| sent[at] = outcome);
         }
-        Ok(sent)
+        sent
     }
 }
 
