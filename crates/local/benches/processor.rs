@@ -1,28 +1,42 @@
 //! The figures of the processor beside their budgets: its real release binary under a Lambda Runtime API, against a
 //! DynamoDB that says yes to everything. What depends on the program alone is asserted, what depends on the machine only
-//! printed. `make bench`.
+//! printed. `make bench`. With the argument `costly` only the bodies that cost the most, whose CPU is asserted, because it
+//! decides whether a batch of them is answered in time.
 
 use std::{
+    collections::{BTreeMap, btree_map::Entry},
     fmt, fs,
     io::Write,
     path::Path,
     process::{Child, Command, Stdio},
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
 
-use axum::{Router, body::Bytes, extract::State, http::HeaderMap};
+use axum::{
+    Router,
+    body::Bytes,
+    extract::{DefaultBodyLimit, State},
+    http::HeaderMap,
+};
 use flate2::{Compression, write::DeflateEncoder};
 use local::{Invocation, runtime_api::RuntimeApi};
-use serde_json::json;
-use testkit::bodies::log_line;
+use serde_json::{Value, json};
+use testkit::bodies::{costly, log_line};
 
 const ARN: &str = "arn:aws:lambda:us-east-1:000000000000:function:event-processor";
 const INVOCATIONS: usize = 2_000;
 const ENVELOPE_BYTES: usize = 1_057;
+/// What the function has until Lambda ends it.
+const TIMEOUT_MS: u64 = 15_000;
+/// Part of a core that the default function has: 256 MB, where a whole core comes with 1,769 MB ("Configure Lambda
+/// function memory").
+const CPU_SHARE: f64 = 256.0 / 1_769.0;
+/// Of `testkit::bodies::costly`.
+const COSTLY_KINDS: usize = 3;
 /// Fresh processes for each batch size: of what the machine disturbs, the least is the figure.
 const RUNS: usize = 3;
 /// A process that used no CPU for so long waits for work.
@@ -41,11 +55,15 @@ async fn main() {
     let program = target.join("release/processor");
     assert!(program.exists(), "{} is missing: cargo build --release -p processor", program.display());
 
+    for kind in 0..COSTLY_KINDS {
+        measure_costly(&program, kind).await;
+    }
+    if std::env::args().any(|argument| argument == "costly") {
+        return;
+    }
+
     let seen = Arc::new(Seen::default());
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-    let endpoint = format!("http://{}", listener.local_addr().expect("an address"));
-    let router = Router::new().fallback(say_yes).with_state(seen.clone());
-    tokio::spawn(async move { axum::serve(listener, router).await });
+    let endpoint = serve(Router::new().fallback(say_yes).with_state(seen.clone())).await;
 
     let zip = Figure { name: "zip, MB", value: deflated_bytes(&program) as f64 / 1e6, budget: Some(4.0) };
     println!("processor, {} KiB binary, {ENVELOPE_BYTES}-byte envelopes\n{zip}", file_bytes(&program) / 1024);
@@ -58,6 +76,14 @@ async fn main() {
         }
         print(batch, least.expect("RUNS is not zero"));
     }
+}
+
+async fn serve(router: Router) -> String {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let endpoint = format!("http://{}", listener.local_addr().expect("an address"));
+    let router = router.layer(DefaultBodyLimit::disable());
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    endpoint
 }
 
 /// What one process used.
@@ -173,6 +199,66 @@ async fn measure(program: &Path, endpoint: &str, seen: &Seen, batch: usize) -> R
     run
 }
 
+/// Runs a fresh process through ten costly bodies of one kind, and through their redelivery.
+async fn measure_costly(program: &Path, kind: usize) {
+    let endpoint = serve(Router::new().fallback(remember).with_state(Arc::new(Mutex::default()))).await;
+    let api = RuntimeApi::start(ARN).await.expect("a free port");
+    let log = Path::new(env!("CARGO_TARGET_TMPDIR")).join("costly.log");
+    let mut child =
+        start(program, &endpoint, api.address(), fs::File::create(&log).expect("a file in cargo's own folder"));
+    invoke(&api, json!({ "Records": [] }).to_string()).await;
+    for (delivery, receives) in [("first delivery", 1), ("redelivery", 2)] {
+        let body = |number: usize| costly("tenant-a", &number.to_string())[kind].1.clone();
+        let records: Vec<Value> = (0..10).map(|number| record(number, body(number), receives)).collect();
+        let (before_us, begun) = (quiet_cpu_us(child.id()).await, Instant::now());
+        invoke(&api, json!({ "Records": records }).to_string()).await;
+        let seconds = begun.elapsed().as_secs_f64();
+        let cpu_seconds = (quiet_cpu_us(child.id()).await - before_us) as f64 / 1e6;
+        let budget = CPU_SHARE * TIMEOUT_MS as f64 / 1e3;
+        let (name, _) = costly("tenant-a", "0")[kind];
+        println!(
+            "ten bodies of {name}, {delivery}: {seconds:.2} s here, {:.0} % of the CPU until the deadline",
+            100.0 * cpu_seconds / budget
+        );
+        println!("{}", Figure { name: "CPU, s", value: cpu_seconds, budget: Some(budget) });
+        assert!(cpu_seconds < budget, "the default function would not answer in time");
+    }
+    child.kill().expect("our own process");
+    child.wait().expect("our own process");
+}
+
+/// A table's rows by the values of their keys.
+type Rows = Arc<Mutex<BTreeMap<Vec<String>, Value>>>;
+
+/// A DynamoDB that keeps what is inserted and gives it back.
+async fn remember(State(rows): State<Rows>, body: Bytes) -> String {
+    let key = |item: &Value| -> Vec<String> {
+        ["pk", "tenant_id", "sk"].iter().filter_map(|name| Some(item.get(name)?["S"].as_str()?.to_owned())).collect()
+    };
+    let request: Value = serde_json::from_slice(&body).expect("JSON");
+    let mut rows = rows.lock().expect("nobody panics with it");
+    if let Some(tables) = request.get("RequestItems").and_then(Value::as_object) {
+        let (table, asked) = tables.iter().next().expect("a table");
+        let asked = asked["Keys"].as_array().expect("keys").iter();
+        let found: Vec<&Value> = asked.filter_map(|asked| rows.get(&key(asked))).collect();
+        return json!({ "Responses": { table: found } }).to_string();
+    }
+    let insert = |statement: &Value| {
+        let names = statement["Statement"].as_str().expect("a text").split('\'').skip(1).step_by(2);
+        let values = statement["Parameters"].as_array().expect("values").iter().cloned();
+        let item: Value = names.map(str::to_owned).zip(values).collect::<serde_json::Map<_, _>>().into();
+        match rows.entry(key(&item)) {
+            Entry::Occupied(_) => json!({ "Error": { "Code": "DuplicateItem" } }),
+            Entry::Vacant(place) => {
+                place.insert(item);
+                json!({})
+            }
+        }
+    };
+    let responses: Vec<Value> = request["Statements"].as_array().expect("statements").iter().map(insert).collect();
+    json!({ "Responses": responses }).to_string()
+}
+
 async fn say_yes(State(seen): State<Arc<Seen>>, headers: HeaderMap, body: Bytes) -> String {
     seen.calls.fetch_add(1, Ordering::Relaxed);
     seen.bytes.fetch_add(body.len(), Ordering::Relaxed);
@@ -206,7 +292,7 @@ fn start(program: &Path, endpoint: &str, runtime_api: &str, log: fs::File) -> Ch
 }
 
 async fn invoke(api: &RuntimeApi, payload: String) {
-    let deadline_ms = local::world::now_ms() + 15_000;
+    let deadline_ms = local::world::now_ms() + TIMEOUT_MS;
     let invocation =
         Invocation { request_id: uuid::Uuid::new_v4().to_string(), payload: payload.into_bytes(), deadline_ms };
     let answer = api.invoke(invocation).await.expect("an answer");
@@ -216,27 +302,31 @@ async fn invoke(api: &RuntimeApi, payload: String) {
 fn sqs_event(invocation: usize, batch: usize) -> String {
     let record = |n: usize| {
         let number = invocation * batch + n;
-        json!({
-            "messageId": uuid::Uuid::from_u128(number as u128).to_string(),
-            "receiptHandle": "AQEBwJnKyrHigUMZj6rYigCgxlaS3SLy0a",
-            "body": log_line(&uuid::Uuid::from_u128(number as u128).to_string(), ENVELOPE_BYTES),
-            "attributes": {
-                "ApproximateReceiveCount": "1",
-                "SentTimestamp": "1768469400000",
-                "SequenceNumber": (18_849_496_460_467_696_128_u128 + number as u128).to_string(),
-                "MessageGroupId": "tenant-a",
-                "SenderId": "AIDAIENQZJOLO23YVJ4VO",
-                "MessageDeduplicationId": number.to_string(),
-                "ApproximateFirstReceiveTimestamp": "1768469400010",
-            },
-            "messageAttributes": {},
-            "md5OfBody": "e4e68fb7bd0e697a0ae8f1bb342846b3",
-            "eventSource": "aws:sqs",
-            "eventSourceARN": "arn:aws:sqs:us-east-1:000000000000:event-processor-events.fifo",
-            "awsRegion": "us-east-1",
-        })
+        record(number, log_line(&uuid::Uuid::from_u128(number as u128).to_string(), ENVELOPE_BYTES), 1)
     };
     json!({ "Records": (0..batch).map(record).collect::<Vec<_>>() }).to_string()
+}
+
+fn record(number: usize, body: String, receives: u32) -> Value {
+    json!({
+        "messageId": uuid::Uuid::from_u128(number as u128).to_string(),
+        "receiptHandle": "AQEBwJnKyrHigUMZj6rYigCgxlaS3SLy0a",
+        "body": body,
+        "attributes": {
+            "ApproximateReceiveCount": receives.to_string(),
+            "SentTimestamp": "1768469400000",
+            "SequenceNumber": (18_849_496_460_467_696_128_u128 + number as u128).to_string(),
+            "MessageGroupId": "tenant-a",
+            "SenderId": "AIDAIENQZJOLO23YVJ4VO",
+            "MessageDeduplicationId": number.to_string(),
+            "ApproximateFirstReceiveTimestamp": "1768469400010",
+        },
+        "messageAttributes": {},
+        "md5OfBody": "e4e68fb7bd0e697a0ae8f1bb342846b3",
+        "eventSource": "aws:sqs",
+        "eventSourceARN": "arn:aws:sqs:us-east-1:000000000000:event-processor-events.fifo",
+        "awsRegion": "us-east-1",
+    })
 }
 
 fn file_bytes(path: &Path) -> u64 {

@@ -10,7 +10,7 @@ use ledger::{
 use ledger_aws::DynamoTables;
 use local::{Cloud, Function, Options, deployment::Role, lambda, lambda::Code, process::Binary, process::Process};
 use serde_json::{Value, json};
-use testkit::bodies::{again, envelope, event, message};
+use testkit::bodies::{again, costly, envelope, event, message};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -137,14 +137,8 @@ static HEAVY: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
 /// The most memory a valid JSON body of the queue's size can be made to cost.
 fn worst_case_body(tenant_id: &str, event_id: &str) -> String {
-    let filler = vec!["{\"a\":0}"; 32_700].join(",");
-    let payload = format!("{{\"integration_id\":\"i\",\"provider\":\"p\",\"event\":[{filler}]}}");
-    let body = format!(
-        "{{\"tenant_id\":\"{tenant_id}\",\"event_id\":\"{event_id}\",\"event_type\":\"integrations\",\
-         \"created_at\":\"2026-01-15T09:29:59Z\",\"payload\":{payload}}}"
-    );
-    assert!((255 * 1024..=256 * 1024).contains(&body.len()), "{}", body.len());
-    body
+    let [(_, objects), ..] = costly(tenant_id, event_id);
+    objects
 }
 
 const SK: &str = "2026-01-15T09:29:59.000000000Z#";

@@ -65,6 +65,28 @@ pub fn log_line(event_id: &str, bytes: usize) -> String {
     body(&"x".repeat(bytes - body("").len()))
 }
 
+/// Bodies of nearly the queue's size that cost the most memory and CPU: many objects, many numbers, many broken rules.
+pub fn costly(tenant_id: &str, event_id: &str) -> [(&'static str, String); 3] {
+    let body = |event_type: &str, payload: String| {
+        let body = format!(
+            "{{\"tenant_id\":\"{tenant_id}\",\"event_id\":\"{event_id}\",\"event_type\":\"{event_type}\",\
+             \"created_at\":\"2026-01-15T09:29:59Z\",\"payload\":{{{payload}}}}}"
+        );
+        assert!((240 * 1024..=256 * 1024).contains(&body.len()), "{} bytes", body.len());
+        body
+    };
+    let objects = vec!["{\"a\":0}"; 32_700].join(",");
+    let numbers = vec!["1.5"; 65_000].join(",");
+    let labels = (0..28_000).map(|n| format!("\"{n:04x}\":1")).collect::<Vec<_>>().join(",");
+    let integration = "\"integration_id\":\"i\",\"provider\":\"p\",\"event\"";
+    let log_line = "\"timestamp\":\"2026-01-15T09:29:59Z\",\"level\":\"INFO\",\"message\":\"m\"";
+    [
+        ("objects", body("integrations", format!("{integration}:[{objects}]"))),
+        ("numbers", body("integrations", format!("{integration}:\"e\",\"n\":[{numbers}]"))),
+        ("broken labels", body("monitoring", format!("{log_line},\"labels\":{{{labels}}}"))),
+    ]
+}
+
 /// The same message, delivered once more.
 pub fn again(message: &Message) -> Message {
     Message { receive_count: message.receive_count + 1, ..message.clone() }
