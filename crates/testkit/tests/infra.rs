@@ -211,6 +211,16 @@ fn limits_are_those_of_the_local_cloud() {
     }
 }
 
+#[test]
+fn terraform_is_asked_for_in_one_version() {
+    let versions = ["versions.tf", "modules/lambda/versions.tf"].map(|file| {
+        let version = Hcl::read(file).blocks[0].text("required_version");
+        version.strip_prefix(">= ").expect("a lowest version").to_owned()
+    });
+    assert_eq!(versions[0], versions[1]);
+    assert!(source("infra/README.md").contains(&format!("Terraform {} or later", versions[0])));
+}
+
 /// A function, the files of `ledger-aws` it calls AWS through, and what else its role is for.
 struct Role {
     name: &'static str,
