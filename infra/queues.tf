@@ -19,9 +19,12 @@ resource "aws_sqs_queue" "events" {
   # "Set the queue's visibility timeout to at least six times the function's timeout" (Lambda developer guide).
   visibility_timeout_seconds = 6 * local.processor_timeout_seconds
 
+  # The longest that SQS offers. A message that grows older is deleted, not moved to the dead-letter queue.
+  message_retention_seconds = 14 * local.retention_days_seconds
+
   redrive_policy = jsonencode({
     deadLetterTargetArn = aws_sqs_queue.dead_letters.arn
-    maxReceiveCount     = 5
+    maxReceiveCount     = var.max_receive_count
   })
 
   sqs_managed_sse_enabled = var.kms_key_arn == null ? true : null

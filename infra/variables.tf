@@ -115,6 +115,17 @@ variable "projector_memory_mb" {
   }
 }
 
+variable "max_receive_count" {
+  description = "Deliveries of a message that fail before SQS moves it to the dead-letter queue, 90 seconds apart. Only a refusal by AWS makes a message fail, and an outage outlasts minutes; a message that is moved loses its place in its group. The price: a message that crashes the processor blocks its group as long, and the alarm processor-errors tells so."
+  type        = number
+  default     = 100
+
+  validation {
+    condition     = var.max_receive_count >= 1 && var.max_receive_count <= 1000 && floor(var.max_receive_count) == var.max_receive_count
+    error_message = "max_receive_count must be a whole number from 1 to 1000, which is what SQS takes."
+  }
+}
+
 variable "processor_concurrency_max" {
   description = "Processors the queue's mapping runs at once, at most."
   type        = number
@@ -198,8 +209,8 @@ variable "oldest_message_alarm_seconds" {
   default     = 600
 
   validation {
-    condition     = var.oldest_message_alarm_seconds > 90
-    error_message = "oldest_message_alarm_seconds must be more than 90: one delivery that fails takes that long to come again."
+    condition     = var.oldest_message_alarm_seconds > 90 && var.oldest_message_alarm_seconds <= 13 * 86400
+    error_message = "oldest_message_alarm_seconds must be more than 90, because a delivery that fails takes that long to come again, and at most 1123200: after 14 days SQS deletes the message, and a day must be left to act."
   }
 }
 

@@ -105,6 +105,30 @@ run "address_that_is_none" {
   expect_failures = [var.alert_email_addresses]
 }
 
+run "receives_below_what_sqs_takes" {
+  command = plan
+  variables { max_receive_count = 0 }
+  expect_failures = [var.max_receive_count]
+}
+
+run "receives_above_what_sqs_takes" {
+  command = plan
+  variables { max_receive_count = 1001 }
+  expect_failures = [var.max_receive_count]
+}
+
+run "half_a_receive" {
+  command = plan
+  variables { max_receive_count = 2.5 }
+  expect_failures = [var.max_receive_count]
+}
+
+run "alarm_after_the_message_is_deleted" {
+  command = plan
+  variables { oldest_message_alarm_seconds = 1123201 }
+  expect_failures = [var.oldest_message_alarm_seconds]
+}
+
 run "alarms_out_of_range" {
   command = plan
   variables {

@@ -118,13 +118,18 @@ run "queues" {
   }
 
   assert {
-    condition     = jsondecode(aws_sqs_queue.events.redrive_policy) == { deadLetterTargetArn = aws_sqs_queue.dead_letters.arn, maxReceiveCount = 5 }
-    error_message = "messages do not go to the dead-letter queue after five receives"
+    condition     = jsondecode(aws_sqs_queue.events.redrive_policy) == { deadLetterTargetArn = aws_sqs_queue.dead_letters.arn, maxReceiveCount = 100 }
+    error_message = "messages do not go to the dead-letter queue after a hundred receives"
   }
 
   assert {
     condition     = aws_sqs_queue.dead_letters.name == "event-processor-events-dlq.fifo" && aws_sqs_queue.dead_letters.fifo_queue && aws_sqs_queue.dead_letters.message_retention_seconds == 1209600
     error_message = "the dead-letter queue is not FIFO or forgets before 14 days"
+  }
+
+  assert {
+    condition     = aws_sqs_queue.events.message_retention_seconds == 1209600
+    error_message = "the events queue forgets what is not yet recorded before 14 days"
   }
 
   assert {
@@ -344,9 +349,15 @@ run "names_follow_the_project" {
 run "options" {
   variables {
     deletion_protection         = false
+    max_receive_count           = 3
     tenant_contributor_insights = true
     alert_email_addresses       = ["ops@example.com"]
     kms_key_arn                 = "arn:aws:kms:us-east-1:123456789012:key/00000000-0000-0000-0000-000000000000"
+  }
+
+  assert {
+    condition     = jsondecode(aws_sqs_queue.events.redrive_policy).maxReceiveCount == 3
+    error_message = "the number of receives cannot be chosen"
   }
 
   assert {

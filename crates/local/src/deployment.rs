@@ -28,8 +28,9 @@ pub const TTL_ATTRIBUTE: &str = "ttl";
 
 const VISIBILITY_TIMEOUT_SECONDS: u64 = 90;
 const MESSAGE_BYTES_MAX: u64 = 262_144;
-const RECEIVES_MAX: u64 = 5;
-const DEAD_LETTER_RETENTION_SECONDS: u64 = 14 * 86_400;
+const RECEIVES_MAX: u64 = 100;
+/// The longest that SQS offers; of the events queue and the dead-letter queue.
+const RETENTION_SECONDS: u64 = 14 * 86_400;
 const QUEUE_BATCH_SIZE: u32 = 10;
 const QUEUE_CONCURRENCY_MAX: u32 = 10;
 const STREAM_BATCH_SIZE: u32 = 1_000;
@@ -266,6 +267,7 @@ fn events_queue_attributes(dead_letter_arn: &str) -> QueueAttributes {
         ("FifoThroughputLimit", "perMessageGroupId".to_owned()),
         ("VisibilityTimeout", VISIBILITY_TIMEOUT_SECONDS.to_string()),
         ("MaximumMessageSize", MESSAGE_BYTES_MAX.to_string()),
+        ("MessageRetentionPeriod", RETENTION_SECONDS.to_string()),
         ("RedrivePolicy", redrive.to_string()),
     ])
 }
@@ -275,7 +277,7 @@ fn dead_letter_queue_attributes() -> QueueAttributes {
         ("FifoQueue", "true".to_owned()),
         ("ContentBasedDeduplication", "true".to_owned()),
         ("MaximumMessageSize", MESSAGE_BYTES_MAX.to_string()),
-        ("MessageRetentionPeriod", DEAD_LETTER_RETENTION_SECONDS.to_string()),
+        ("MessageRetentionPeriod", RETENTION_SECONDS.to_string()),
     ])
 }
 

@@ -142,7 +142,6 @@ fn the_simulation_has_the_limits_of_the_local_cloud() {
     let (deployment, world) = (deployment(), source("crates/testkit/src/simulation/world.rs"));
     for name in [
         "VISIBILITY_TIMEOUT_SECONDS",
-        "RECEIVES_MAX",
         "QUEUE_BATCH_SIZE",
         "TUMBLING_WINDOW_SECONDS",
         "RECORD_AGE_SECONDS_MAX",
@@ -166,12 +165,14 @@ fn limits_are_those_of_the_local_cloud() {
     assert_eq!(product(&locals.attributes["message_bytes_max"]), RAW_BYTES_MAX as u64);
     assert_eq!(events.attributes["visibility_timeout_seconds"], "6 * local.processor_timeout_seconds");
     assert_eq!(local("VISIBILITY_TIMEOUT_SECONDS"), 6 * local("PROCESSOR_TIMEOUT_SECONDS"));
-    let retention =
-        dead_letters.attributes["message_retention_seconds"].replace("local.retention_days_seconds", "86400");
-    assert_eq!(product(&retention), local("DEAD_LETTER_RETENTION_SECONDS"));
-    let receives = format!("maxReceiveCount = {}", local("RECEIVES_MAX"));
+    for queue in [events, dead_letters] {
+        let retention = queue.attributes["message_retention_seconds"].replace("local.retention_days_seconds", "86400");
+        assert_eq!(product(&retention), local("RETENTION_SECONDS"));
+    }
     let redrive: Vec<&str> = events.attributes["redrive_policy"].split_whitespace().collect();
-    assert!(redrive.join(" ").contains(&receives), "{redrive:?}");
+    assert!(redrive.join(" ").contains("maxReceiveCount = var.max_receive_count"), "{redrive:?}");
+    let receives = Hcl::read("variables.tf").block("variable", "max_receive_count").attributes["default"].clone();
+    assert_eq!(product(&receives), local("RECEIVES_MAX"));
     for (name, value) in [
         ("FifoQueue", ("fifo_queue", "true")),
         ("ContentBasedDeduplication", ("content_based_deduplication", "true")),

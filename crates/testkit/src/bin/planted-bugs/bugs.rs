@@ -15,6 +15,7 @@ pub struct Bug {
 
 const CONTRACT: (&str, &str) = ("testkit", "contract");
 const PROPERTIES: (&str, &str) = ("testkit", "properties");
+const INFRA: (&str, &str) = ("testkit", "infra");
 const PROCESS: &str = "crates/processor/src/process.rs";
 const PROJECT: (&str, &str) = ("projector", "project");
 const PROJECT_RS: &str = "crates/projector/src/project.rs";
@@ -57,6 +58,22 @@ pub const BUGS: &[Bug] = &[
         find: "                Inserted::Refused(Refusal::Transient { code }) => self.fail_statement(&statement, code),",
         replace: "                Inserted::Refused(Refusal::Transient { code }) if code == \"ConditionalCheckFailed\" => {\n                    self.settle(&statement, Outcome::Duplicate);\n                }\n                Inserted::Refused(Refusal::Transient { code }) => self.fail_statement(&statement, code),",
         caught_by: &[by(CONTRACT, "an_unknown_refusal_is_never_read_as_duplicate")],
+    },
+    Bug {
+        clause: "G1",
+        name: "let the events queue forget after four days",
+        file: "infra/queues.tf",
+        find: "not moved to the dead-letter queue.\n  message_retention_seconds = 14 *",
+        replace: "not moved to the dead-letter queue.\n  message_retention_seconds = 4 *",
+        caught_by: &[by(INFRA, "limits_are_those_of_the_local_cloud")],
+    },
+    Bug {
+        clause: "G1",
+        name: "give a message up after five receives",
+        file: "infra/variables.tf",
+        find: "  default     = 100\n\n  validation {\n    condition     = var.max_receive_count",
+        replace: "  default     = 5\n\n  validation {\n    condition     = var.max_receive_count",
+        caught_by: &[by(INFRA, "limits_are_those_of_the_local_cloud")],
     },
     Bug {
         clause: "G2",
