@@ -53,6 +53,13 @@ resource "aws_lambda_event_source_mapping" "events_queue" {
     maximum_concurrency = var.processor_concurrency_max
   }
 
+  # A mapping that did not report failures one by one deletes what the processor could not record, and goes on doing so
+  # for a while after it was told better. The Go system's mapping is such a one, so it is replaced, not changed; what
+  # tells it from ours is that its queue deduplicates in the whole queue.
+  lifecycle {
+    replace_triggered_by = [aws_sqs_queue.events.deduplication_scope]
+  }
+
   # Lambda tries the role's rights when the mapping is made.
   depends_on = [module.processor]
 }

@@ -213,6 +213,52 @@ fn limits_are_those_of_the_local_cloud() {
 }
 
 #[test]
+fn everything_of_the_go_system_but_its_role_lives_on_under_its_name() {
+    let (moved, go) = (Hcl::read("moved.tf"), Hcl::read("tests/go-system/main.tf"));
+    let moved: BTreeMap<&str, &str> =
+        moved.all("moved").map(|block| (block.attributes["from"].as_str(), block.attributes["to"].as_str())).collect();
+    let mut taken = 0;
+    for before in go.all("resource").filter(|block| !block.labels[0].starts_with("aws_iam_")) {
+        let address = before.labels.join(".");
+        let after = address_here(moved.get(address.as_str()).copied().unwrap_or(&address));
+        let is_mapping = before.labels[0] == "aws_lambda_event_source_mapping";
+        let name = if before.labels[0] == "aws_lambda_function" { "function_name" } else { "name" };
+        assert!(is_mapping || before.attributes[name] == after.attributes["name"], "{address}");
+        taken += 1;
+    }
+    assert_eq!((taken, moved.len()), (7, 5), "two tables, two queues, two functions, one mapping");
+}
+
+// Without `ReportBatchItemFailures` Lambda ignores the list of failures and deletes the whole batch, and a mapping that
+// was just updated still goes by its old settings: recorded on AWS on 2026-09-15.
+#[test]
+fn a_mapping_that_ignores_reported_failures_is_replaced_not_updated() {
+    let go = Hcl::read("tests/go-system/main.tf");
+    assert!(!go.block("resource", "sqs_trigger").attributes.contains_key("function_response_types"));
+    let mapping = Hcl::read("processor.tf").block("resource", "events_queue").clone();
+    let lifecycle = mapping.all("lifecycle").next().expect("a lifecycle");
+    assert_eq!(lifecycle.attributes["replace_triggered_by"], "[aws_sqs_queue.events.deduplication_scope]");
+    // It differs in an upgrade, and never later.
+    assert!(!go.block("resource", "events_fifo").attributes.contains_key("deduplication_scope"));
+    assert_eq!(
+        Hcl::read("queues.tf").block("resource", "events").attributes["deduplication_scope"],
+        "\"messageGroup\""
+    );
+}
+
+/// What a `moved` block's target is: a resource, or the module that holds it.
+fn address_here(address: &str) -> Block {
+    let files = ["tables.tf", "queues.tf", "processor.tf", "seeder.tf"];
+    let mut blocks = files.into_iter().flat_map(|file| Hcl::read(file).blocks);
+    let module = address.strip_prefix("module.").and_then(|rest| rest.strip_suffix(".aws_lambda_function.this"));
+    let is_here = |block: &Block| match module {
+        Some(module) => block.kind == "module" && block.labels == [module],
+        None => block.kind == "resource" && block.labels.join(".") == address,
+    };
+    blocks.find(is_here).unwrap_or_else(|| panic!("{address} is not deployed"))
+}
+
+#[test]
 fn terraform_is_asked_for_in_one_version() {
     let versions = ["versions.tf", "modules/lambda/versions.tf"].map(|file| {
         let version = Hcl::read(file).blocks[0].text("required_version");

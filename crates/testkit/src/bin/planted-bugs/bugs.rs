@@ -76,6 +76,22 @@ pub const BUGS: &[Bug] = &[
         caught_by: &[by(INFRA, "limits_are_those_of_the_local_cloud")],
     },
     Bug {
+        clause: "G1",
+        name: "destroy the Go system's queue in the upgrade",
+        file: "infra/moved.tf",
+        find: "  from = aws_sqs_queue.events_fifo\n",
+        replace: "  from = aws_sqs_queue.events_queue\n",
+        caught_by: &[by(INFRA, "everything_of_the_go_system_but_its_role_lives_on_under_its_name")],
+    },
+    Bug {
+        clause: "G1",
+        name: "change the Go system's mapping while it runs",
+        file: "infra/processor.tf",
+        find: "    replace_triggered_by = [aws_sqs_queue.events.deduplication_scope]\n",
+        replace: "    replace_triggered_by = []\n",
+        caught_by: &[by(INFRA, "a_mapping_that_ignores_reported_failures_is_replaced_not_updated")],
+    },
+    Bug {
         clause: "G2",
         name: "finish a claim under the key of the message at hand",
         file: PROCESS,
