@@ -121,6 +121,59 @@ async fn the_cli_reads_the_tables_and_the_topic() {
     assert!(missing.contains("NotFound"), "{missing}");
 }
 
+/// The bodies that wait in a queue, in the order in which they are received; they stay there.
+async fn bodies(cloud: &Cloud, queue: &str) -> Vec<String> {
+    let receive = ["sqs", "receive-message", "--queue-url", queue, "--max-number-of-messages", "10"];
+    let received = aws(cloud, &[&receive[..], &["--visibility-timeout", "0"]].concat()).await.unwrap();
+    let messages = received["Messages"].as_array().cloned().unwrap_or_default();
+    messages.iter().map(|message| message["Body"].as_str().unwrap().to_owned()).collect()
+}
+
+#[tokio::test]
+async fn the_redrive_script_moves_dead_letters_back_in_the_order_of_their_group() {
+    let cloud = cloud().await;
+    if !has_aws_cli(&cloud).await {
+        return;
+    }
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../../infra/redrive");
+    let deployment = cloud.deployment();
+    let events = deployment.queue_url(&deployment.events_queue());
+    let dead = deployment.queue_url(&deployment.dead_letter_queue());
+    let sent = ["first", "second", "first", "h\u{e9}\n{\"x\": 1}"];
+    for (number, body) in sent.iter().enumerate() {
+        let id = format!("id-{number}");
+        let attribute = r#"{"trace": {"DataType": "String", "StringValue": "t-1"}}"#;
+        let send = ["sqs", "send-message", "--queue-url", &dead, "--message-group-id", "acme", "--message-body", body];
+        let options = ["--message-deduplication-id", &id, "--message-attributes", attribute];
+        aws(&cloud, &[&send[..], &options].concat()).await.unwrap();
+    }
+
+    let counted = run(&cloud, script, &["--dry-run", &dead, &events]).await.unwrap();
+    assert!(String::from_utf8_lossy(&counted.stdout).contains("4 messages wait"), "{counted:?}");
+    assert_eq!((bodies(&cloud, &dead).await.len(), bodies(&cloud, &events).await.len()), (4, 0));
+
+    // What cannot be sent is given back at once.
+    let refused = run(&cloud, script, &[&dead, &format!("{events}x")]).await.unwrap();
+    assert!(!refused.status.success() && String::from_utf8_lossy(&refused.stderr).contains("send-message"));
+    assert_eq!(bodies(&cloud, &dead).await, sent);
+
+    let moved = run(&cloud, script, &[&dead, &events]).await.unwrap();
+    assert!(moved.status.success(), "{moved:?}");
+    assert_eq!(bodies(&cloud, &dead).await, [""; 0]);
+    let receive = ["sqs", "receive-message", "--queue-url", &events, "--max-number-of-messages", "10"];
+    let options = ["--attribute-names", "All", "--message-attribute-names", "All"];
+    let received = aws(&cloud, &[&receive[..], &options].concat()).await.unwrap();
+    let messages = received["Messages"].as_array().unwrap();
+    let found: Vec<&str> = messages.iter().map(|message| message["Body"].as_str().unwrap()).collect();
+    assert_eq!(found, sent);
+    for message in messages {
+        assert_eq!(message["Attributes"]["MessageGroupId"], "acme");
+        let id = message["Attributes"]["MessageDeduplicationId"].as_str().unwrap();
+        assert!(id.starts_with("redrive-") && id.len() > 30, "{id}");
+        assert_eq!(message["MessageAttributes"]["trace"]["StringValue"], "t-1");
+    }
+}
+
 const BOTO3: &str = r#"
 import boto3, sys
 from datetime import datetime, timedelta, timezone
