@@ -504,7 +504,8 @@ mod tests {
         let body =
             |members: &str| format!(r#"{{"tenant_id":"t","event_id":"e","event_type":"{event_type}",{members}}}"#);
         let read = |members: &str| judged(&body(members));
-        let plain = || entry(&body(r#""payload":{}"#));
+        let plain = entry(&body(r#""payload":{}"#));
+        let key = plain.key.clone();
         let raw = RawBody { bytes: Vec::new(), whole: None };
         // Five bytes of it take seven in DynamoDB.
         let large = format!(r#""payload":{{"a":[{}[1]]}}"#, "[1],".repeat(62_000));
@@ -513,8 +514,8 @@ mod tests {
             (FailureClass::MalformedEnvelope, "duplicateName", read(&[r#""route":"r""#; 20].join(","))),
             (FailureClass::Unstorable, "digits", read(&format!(r#""payload":{{"a":{}}}"#, "1".repeat(39)))),
             (FailureClass::TooLarge, "itemSize", read(&large)),
-            (FailureClass::Unstorable, "enum", summary_of(plain().into_refused(raw))),
-            (FailureClass::Conflict, "enum", summary_of(plain().into_conflict())),
+            (FailureClass::Unstorable, "enum", summary_of(plain.clone().into_refused(raw))),
+            (FailureClass::Conflict, "enum", summary_of(plain.into_conflict(key))),
         ]
     }
 

@@ -124,7 +124,7 @@ fn judged_entries() -> Vec<EntrySummary> {
             judge(&message(1, "hostile", body), NOW_MS).entry
         };
         let all = ["{}", "[]", &digits, &large].map(judged);
-        entries.extend(all.iter().map(|entry| entry.clone().into_conflict()));
+        entries.extend(all.iter().map(|entry| entry.clone().into_conflict(entry.key.clone())));
         entries.extend(all);
     }
     entries.push(judge(&message(1, "hostile", "no json"), NOW_MS).entry);
