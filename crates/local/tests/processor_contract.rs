@@ -44,13 +44,18 @@ impl Subject for Dynamo {
 
     /// Finds the keys by a scan, and reads the items through the port.
     async fn items(&self, table: Table) -> Vec<Item> {
-        let scan = self.client.scan().table_name(self.name(table)).consistent_read(true).send().await.unwrap();
+        // A scan ends after a megabyte.
+        let mut pages = self.client.scan().table_name(self.name(table)).consistent_read(true).into_paginator().send();
         let key_names: &[&str] = match table {
             Table::Claims => &["pk"],
             Table::Entries => &["tenant_id", "sk"],
         };
         let mut items = Vec::new();
-        for scanned in scan.items() {
+        let mut scan = Vec::new();
+        while let Some(page) = pages.next().await {
+            scan.extend(page.unwrap().items.unwrap_or_default());
+        }
+        for scanned in scan {
             let key =
                 key_names.iter().map(|name| ((*name).to_owned(), Attribute::S(scanned[*name].as_s().unwrap().clone())));
             match self.tables.read(table, vec![key.collect()], 5_000).await.unwrap().remove(0) {
