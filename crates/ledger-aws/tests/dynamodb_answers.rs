@@ -2,8 +2,9 @@
 //! failed, slow, broken off. The server is a script: one answer per request.
 
 use std::{
+    cell::RefCell,
     collections::VecDeque,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, Once},
     time::Duration,
 };
 
@@ -134,13 +135,16 @@ async fn a_request_at_fault_is_told_from_one_refused_for_the_moment() {
     }
 }
 
-/// Where lines of the log go in a test.
-#[derive(Clone, Default)]
-struct Lines(Arc<Mutex<Vec<u8>>>);
+thread_local! {
+    /// What this thread has logged: a test runs on one.
+    static LOG: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
 
-impl std::io::Write for Lines {
+struct Log;
+
+impl std::io::Write for Log {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
+        LOG.with_borrow_mut(|log| log.extend_from_slice(bytes));
         Ok(bytes.len())
     }
 
@@ -149,16 +153,14 @@ impl std::io::Write for Lines {
     }
 }
 
-/// What the calls of a test on one thread log.
+/// What the calls of a test log. The subscriber is everybody's: with one of its own a test would miss the lines whose
+/// first use falls into a test that has none.
 async fn logged(calls: impl Future) -> Vec<String> {
-    let lines = Lines::default();
-    let sink = lines.clone();
-    let subscriber =
-        tracing_subscriber::fmt().with_ansi(false).without_time().with_writer(move || sink.clone()).finish();
-    let guard = tracing::subscriber::set_default(subscriber);
+    static SUBSCRIBER: Once = Once::new();
+    SUBSCRIBER.call_once(|| tracing_subscriber::fmt().with_ansi(false).without_time().with_writer(|| Log).init());
+    LOG.take();
     calls.await;
-    drop(guard);
-    let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+    let text = String::from_utf8(LOG.take()).unwrap();
     text.lines().map(str::to_owned).collect()
 }
 
