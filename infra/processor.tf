@@ -54,10 +54,14 @@ resource "aws_lambda_event_source_mapping" "events_queue" {
   }
 
   # A mapping that did not report failures one by one deletes what the processor could not record, and goes on doing so
-  # for a while after it was told better. The Go system's mapping is such a one, so it is replaced, not changed; what
-  # tells it from ours is that its queue deduplicates in the whole queue.
+  # for a while after it was told better. The Go system's mapping is such a one, so it is replaced, not changed. What
+  # tells that it comes from there is its queue, which deduplicates as a whole and keeps messages for four days; neither
+  # changes later.
   lifecycle {
-    replace_triggered_by = [aws_sqs_queue.events.deduplication_scope]
+    replace_triggered_by = [
+      aws_sqs_queue.events.deduplication_scope,
+      aws_sqs_queue.events.message_retention_seconds,
+    ]
   }
 
   # Lambda tries the role's rights when the mapping is made.

@@ -87,8 +87,8 @@ pub const BUGS: &[Bug] = &[
         clause: "G1",
         name: "change the Go system's mapping while it runs",
         file: "infra/processor.tf",
-        find: "    replace_triggered_by = [aws_sqs_queue.events.deduplication_scope]\n",
-        replace: "    replace_triggered_by = []\n",
+        find: "      aws_sqs_queue.events.message_retention_seconds,\n",
+        replace: "",
         caught_by: &[by(INFRA, "a_mapping_that_ignores_reported_failures_is_replaced_not_updated")],
     },
     Bug {
