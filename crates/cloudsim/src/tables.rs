@@ -59,6 +59,12 @@ impl MemoryTables {
         self.lock().entry(Table::Claims).or_default().remove(&(pk.to_owned(), None));
     }
 
+    /// Deletes the entry that has this one's key.
+    pub fn delete_entry(&self, entry: &Item) {
+        let key = key_of(Table::Entries, entry).expect("the entry has the table's key");
+        self.lock().entry(Table::Entries).or_default().remove(&key);
+    }
+
     fn lock(&self) -> MutexGuard<'_, BTreeMap<Table, BTreeMap<Key, Item>>> {
         self.tables.lock().unwrap_or_else(PoisonError::into_inner)
     }

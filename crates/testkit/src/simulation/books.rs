@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ledger::{
-    Attribute, EntryKey, FailureClass, Item, Timestamp,
+    Attribute, FailureClass, Item, Timestamp,
     entry::{Status, attribute, number_of, text_of},
     ids::KEY_SEPARATOR,
 };
@@ -38,7 +38,7 @@ struct Appended {
     message: usize,
     sk: String,
     class: Option<FailureClass>,
-    is_swept: bool,
+    is_removed: bool,
 }
 
 /// Tenant and event id, as the key of a claim has them.
@@ -114,8 +114,8 @@ impl Books {
             assert_eq!(parts.len(), 3, "G3: a conflict has a key of its own");
         }
         let entries = self.entries.entry(identity.clone()).or_default();
-        entries.push(Appended { message, sk: sk.to_owned(), class, is_swept: false });
-        let ready = entries.iter().filter(|entry| entry.class.is_none() && !entry.is_swept).count();
+        entries.push(Appended { message, sk: sk.to_owned(), class, is_removed: false });
+        let ready = entries.iter().filter(|entry| entry.class.is_none() && !entry.is_removed).count();
         let claims = self.claims.get(&identity).map_or(0, Vec::len);
         assert!(ready <= claims, "G2: {identity} has {ready} READY entries under {claims} claims");
     }
@@ -169,11 +169,10 @@ impl Books {
         }
     }
 
-    /// TTL has deleted an entry: an equal event may be recorded again, whatever claim it finds.
-    pub fn entry_swept(&mut self, key: &EntryKey) {
-        let identity = format!("{}{KEY_SEPARATOR}{}", key.tenant_id, key.event_id());
-        for entry in self.entries.get_mut(&identity).into_iter().flatten() {
-            entry.is_swept |= entry.sk == key.sk;
+    /// An entry is deleted: an equal event may be recorded again, whatever claim it finds.
+    pub fn entry_removed(&mut self, identity: &str, sk: &str) {
+        for entry in self.entries.get_mut(identity).into_iter().flatten() {
+            entry.is_removed |= entry.sk == sk;
         }
     }
 

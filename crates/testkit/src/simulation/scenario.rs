@@ -65,8 +65,12 @@ pub enum Act {
     Touch,
     /// An INVALID entry becomes READY by a recorded revalidation.
     Revalidate,
+    /// Somebody deletes an entry by hand.
+    Delete,
     /// Somebody writes an item that is no entry.
     PutAlien,
+    /// The Go system, or a restored backup, writes an entry of its own: older than the read models.
+    PutOlder,
     /// The functions are deployed anew, with other settings.
     Deploy,
     /// The stream's poller dies and reads its batches again.
@@ -188,7 +192,9 @@ fn draw_acts(random: &mut Rng, start_ms: u64, end_ms: u64, acts: &mut Vec<(u64, 
         (Act::SplitShard, 3),
         (Act::Touch, 3),
         (Act::Revalidate, 4),
+        (Act::Delete, 2),
         (Act::PutAlien, 2),
+        (Act::PutOlder, 2),
         (Act::Deploy, 2),
         (Act::RestartPoller, 3),
         (Act::RepeatBatch, 4),

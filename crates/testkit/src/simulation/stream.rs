@@ -11,6 +11,8 @@ use serde_json::{Value, json};
 use super::scenario::pick;
 use crate::dynamodb_json;
 
+pub const REMOVE: &str = "REMOVE";
+
 /// What a record means to the counts, as whoever made the change knows it.
 #[derive(Clone, Debug)]
 pub enum Meaning {
@@ -69,21 +71,28 @@ impl Stream {
 
     /// A change appears. Returns its shard, and what the mapping is to know of it.
     pub fn append(&mut self, random: &mut Rng, change: Change) -> (usize, StreamRecord) {
-        let Change { event_name, item, written_ms, meaning } = change;
+        let Change { event_name, is_by_ttl, item, written_ms, meaning } = change;
         self.next_number += random.u64(1..20);
         let sequence_number = self.next_number.to_string();
         let (tenant, sk) = key_of(&item);
         let shard = self.leaf(&tenant);
-        let record = json!({
+        let mut record = json!({
             "eventID": format!("event-{sequence_number}"),
             "eventName": event_name,
             "dynamodb": {
                 "ApproximateCreationDateTime": written_ms / 1_000,
                 "Keys": { "tenant_id": { "S": tenant }, "sk": { "S": sk } },
-                "NewImage": dynamodb_json::image(&item),
                 "SequenceNumber": sequence_number,
             },
         });
+        match event_name {
+            // The stream is one of new images, and of what is deleted there is none.
+            REMOVE => {}
+            _ => record["dynamodb"]["NewImage"] = dynamodb_json::image(&item),
+        }
+        if is_by_ttl {
+            record["userIdentity"] = json!({ "type": "Service", "principalId": "dynamodb.amazonaws.com" });
+        }
         self.by_number.insert(sequence_number.clone(), self.log.len());
         let json = record.to_string();
         let offered = StreamRecord {
@@ -138,6 +147,8 @@ impl Stream {
 #[derive(Clone, Debug)]
 pub struct Change {
     pub event_name: &'static str,
+    /// Deleted because it had expired.
+    pub is_by_ttl: bool,
     pub item: Item,
     pub written_ms: u64,
     pub meaning: Meaning,

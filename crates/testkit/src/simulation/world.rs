@@ -26,7 +26,7 @@ use cloudsim::{
 };
 use fastrand::Rng;
 use ledger::{
-    Attribute, EntryKey, FailureClass, Item, Message,
+    Attribute, FailureClass, Item, Message,
     entry::{Status, attribute, text_of, whole_number},
     ids::KEY_SEPARATOR,
     metric::dimension,
@@ -46,7 +46,7 @@ use super::{
     line::{Answer, Call, Line},
     recipe::MARKER,
     scenario::{Act, Cuts, Function, Regime, Scenario, pick},
-    stream::{Change, Meaning, Stream},
+    stream::{Change, Meaning, REMOVE, Stream},
 };
 use crate::alerts::AlertBook;
 
@@ -380,8 +380,12 @@ impl<'t> World<'t> {
     // The stream.
 
     fn change(&mut self, event_name: &'static str, item: Item, meaning: Meaning) {
+        self.change_as(event_name, false, item, meaning);
+    }
+
+    fn change_as(&mut self, event_name: &'static str, is_by_ttl: bool, item: Item, meaning: Meaning) {
         let at_ms = self.stream.appears_ms(&mut self.random, self.now_ms, &item);
-        let change = Change { event_name, item, written_ms: self.now_ms, meaning };
+        let change = Change { event_name, is_by_ttl, item, written_ms: self.now_ms, meaning };
         self.schedule(at_ms, Event::Appear(Box::new(change)));
     }
 

@@ -418,6 +418,14 @@ pub const BUGS: &[Bug] = &[
     },
     Bug {
         clause: "G9",
+        name: "look for an image in a removal",
+        file: "crates/projector/src/event.rs",
+        find: "            Some(REMOVE) => return identity.into_removed(),\n            _ =>",
+        replace: "            Some(REMOVE) => Change::of_insert(image()),\n            _ =>",
+        caught_by: &[Simulation],
+    },
+    Bug {
+        clause: "G9",
         name: "take an entry of the Go system for an unreadable one",
         file: "crates/ledger/src/projection.rs",
         find: "        if verdict.is_some() && fields.ingested_at.is_none() && !fields.has_sequence_number {",

@@ -1,6 +1,6 @@
 //! What happens beside the pipeline: what operators do, and what AWS does by itself.
 
-use super::*;
+use super::{calls::identity_of, *};
 
 impl World<'_> {
     pub(super) fn act(&mut self, act: Act) {
@@ -17,14 +17,13 @@ impl World<'_> {
             }
             Act::Sweep => {
                 for (table, item) in self.tables.sweep(self.now_ms / 1_000) {
-                    match table {
-                        Table::Claims => self.books.claim_swept(text_of(&item, attribute::PK).expect("a key")),
-                        Table::Entries => {
-                            self.books.entry_swept(&EntryKey::from_item(&item).expect("a key"));
-                            self.change("REMOVE", item, Meaning::Nothing);
-                        }
-                    }
+                    self.removed(table, item, true);
                 }
+            }
+            Act::Delete => {
+                let Some(item) = self.entry(|_| true) else { return };
+                self.tables.delete_entry(&item);
+                self.removed(Table::Entries, item, false);
             }
             Act::Touch => {
                 let Some(mut item) = self.entry(|_| true) else { return };
@@ -55,6 +54,23 @@ impl World<'_> {
                 self.tables.put(Table::Entries, item.clone());
                 self.change("INSERT", item, Meaning::Unreadable);
             }
+            Act::PutOlder => {
+                self.aliens += 1;
+                let text = |text: &str| Attribute::S(text.to_owned());
+                let sk = format!("2026-01-01T00:00:00Z{KEY_SEPARATOR}older-{}", self.aliens);
+                let status = *pick(&mut self.random, &[Status::READY, Status::INVALID]);
+                let item = Item::from([
+                    (attribute::TENANT_ID.to_owned(), text("b")),
+                    (attribute::SK.to_owned(), text(&sk)),
+                    (attribute::EVENT_TYPE.to_owned(), text("user.created")),
+                    (attribute::STATUS.to_owned(), text(status)),
+                    (attribute::PAYLOAD.to_owned(), Attribute::M(Default::default())),
+                    (attribute::RETRIES.to_owned(), whole_number(0)),
+                    (attribute::TENANT_ID_CREATED_AT.to_owned(), text("b#2026-01-01T00:00:00Z")),
+                ]);
+                self.tables.put(Table::Entries, item.clone());
+                self.change("INSERT", item, Meaning::Nothing);
+            }
             Act::Deploy => {
                 self.is_ready_indexed = !self.is_ready_indexed;
                 self.is_cold = true;
@@ -66,6 +82,21 @@ impl World<'_> {
                 }
             }
             Act::RepeatBatch => self.repeat_batch(),
+        }
+    }
+
+    /// A row is gone. Whoever is about to read it does not find it, which is no fault of theirs.
+    fn removed(&mut self, table: Table, item: Item, is_by_ttl: bool) {
+        let identity = identity_of(table, &item);
+        for invocation in self.invocations.values_mut() {
+            invocation.excuses.identities.insert(identity.clone());
+        }
+        match table {
+            Table::Claims => self.books.claim_removed(&identity),
+            Table::Entries => {
+                self.books.entry_removed(&identity, text_of(&item, attribute::SK).expect("a key"));
+                self.change_as(REMOVE, is_by_ttl, item, Meaning::Nothing);
+            }
         }
     }
 

@@ -236,8 +236,12 @@ impl World<'_> {
             Call::Send(body) => {
                 assert!(!body.contains(MARKER), "G11: {body}");
                 let body: Value = serde_json::from_str(&body).expect("a failure is JSON");
-                let numbers = body["records"].as_array().into_iter().flatten();
-                self.reported.extend(numbers.filter_map(|record| Some(record["sequenceNumber"].as_str()?.to_owned())));
+                let records = body["records"].as_array().into_iter().flatten();
+                for number in records.filter_map(|record| record["sequenceNumber"].as_str()) {
+                    let meaning = &self.stream.get(number).meaning;
+                    assert!(matches!(meaning, Meaning::Unreadable), "G9: {meaning:?} is reported as unreadable");
+                    self.reported.insert(number.to_owned());
+                }
                 Answer::Done(Ok(()))
             }
             Call::Sleep => Answer::Done(Ok(())),
@@ -321,7 +325,7 @@ impl Excuses {
 }
 
 /// Tenant and event id of a claim, or of an entry.
-fn identity_of(table: Table, item: &Item) -> String {
+pub(super) fn identity_of(table: Table, item: &Item) -> String {
     let text = |name: &str| text_of(item, name).unwrap_or_default();
     match table {
         Table::Claims => text(attribute::PK).to_owned(),
