@@ -1,6 +1,9 @@
 //! The pipeline under schedules of faults: a few thousand of them with every test run, `make simulation` for more.
 
-use testkit::simulation::{Cuts, Fault, Scenario, attempt, check};
+use std::collections::BTreeSet;
+
+use ledger::{FailureClass, entry::RAW_BYTES_MAX};
+use testkit::simulation::{Act, Cuts, Fault, Scenario, attempt, check};
 
 /// Seeds that find a bug which once was there, and what it was. Whoever changes what a seed draws looks for new ones,
 /// with the planted bug of the same name.
@@ -39,6 +42,50 @@ fn every_schedule_has_messages_of_two_tenants_and_a_fault() {
         assert!(scenario.sends.iter().any(|send| send.recipe.owner() != first), "seed {seed}");
         let ending = attempt(seed, &Cuts::default(), None);
         assert!(ending.is_ok_and(|ending| ending.totals.faults > 0), "seed {seed}");
+    }
+}
+
+#[test]
+fn schedules_hold_every_class_of_failure_of_types_with_and_without_a_schema() {
+    let mut drawn = BTreeSet::new();
+    for seed in 0..10 * SCHEDULES {
+        let scenario = Scenario::of(seed, &Cuts::default());
+        drawn.extend(scenario.sends.iter().map(|send| (send.recipe.failure(), send.recipe.has_schema)));
+    }
+    for class in FailureClass::ALL {
+        let kinds: &[bool] = match class {
+            // What conflicts is other content under a used id, of any kind: no body is one by itself.
+            FailureClass::Conflict => &[],
+            FailureClass::UnknownEventType => &[false],
+            FailureClass::SchemaViolation => &[true],
+            _ => &[true, false],
+        };
+        for &has_schema in kinds {
+            assert!(drawn.contains(&(Some(class), has_schema)), "{class:?}, with a schema: {has_schema}");
+        }
+    }
+    assert!(drawn.contains(&(None, true)));
+}
+
+#[test]
+fn in_some_schedules_a_batch_of_bodies_takes_longer_than_an_invocation_and_one_body_never_does() {
+    let mut overlong = 0;
+    for seed in 0..SCHEDULES {
+        let scenario = Scenario::of(seed, &Cuts::default());
+        let bytes = scenario.sends.iter().map(|send| send.recipe.body().len());
+        let seconds = |bytes: usize| bytes as u64 * scenario.ns_per_byte / 1_000_000_000;
+        assert!(bytes.clone().max().is_some_and(|most| most <= RAW_BYTES_MAX && seconds(most) <= 5), "seed {seed}");
+        overlong += usize::from(seconds(bytes.sum()) > 15);
+    }
+    assert!(overlong > 10, "{overlong} of {SCHEDULES}");
+}
+
+#[test]
+fn rows_are_deleted_by_hand_and_by_ttl_and_written_by_others() {
+    let acts = (0..SCHEDULES).flat_map(|seed| Scenario::of(seed, &Cuts::default()).acts);
+    let acts: Vec<Act> = acts.map(|(_, act)| act).collect();
+    for act in [Act::Delete, Act::Sweep, Act::PutAlien, Act::PutOlder] {
+        assert!(acts.contains(&act), "{act:?}");
     }
 }
 

@@ -74,9 +74,10 @@ fn check_non_interference(seed: u64, without_one: &Cuts) -> Result<(), Broken> {
     if scenario.regime != Regime::Budgeted || scenario.has_ids_in_two_groups() || !scenario.acts.is_empty() {
         return Ok(());
     }
-    let (mut all, without) = (caught(seed, &with_all, None)?, caught(seed, without_one, None)?);
-    all.view.remove(removed);
-    if all.view != without.view {
+    let (all, without) = (caught(seed, &with_all, None)?, caught(seed, without_one, None)?);
+    let mut view = all.view();
+    view.remove(removed);
+    if view != without.view() {
         let message = format!("G7: without tenant {removed} the ledger says other things of the others");
         return Err(Broken { cuts: without_one.clone(), message });
     }

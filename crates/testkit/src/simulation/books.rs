@@ -95,8 +95,8 @@ impl Books {
         claims.push(Claimed { message, is_swept: false });
     }
 
-    /// An entry was inserted for one of the messages of a batch.
-    pub fn appended(&mut self, item: &Item, batch: &[usize]) {
+    /// An entry was inserted for one of the messages of a batch; returns which.
+    pub fn appended(&mut self, item: &Item, batch: &[usize]) -> usize {
         let tenant_id = text_of(item, attribute::TENANT_ID).expect("an entry has a tenant");
         let sk = text_of(item, attribute::SK).expect("an entry has a sort key");
         let parts: Vec<&str> = sk.split(KEY_SEPARATOR).collect();
@@ -118,6 +118,27 @@ impl Books {
         let ready = entries.iter().filter(|entry| entry.class.is_none() && !entry.is_removed).count();
         let claims = self.claims.get(&identity).map_or(0, Vec::len);
         assert!(ready <= claims, "G2: {identity} has {ready} READY entries under {claims} claims");
+        message
+    }
+
+    /// G1: one request has appended entries for some messages of a batch. What came before them in their groups is
+    /// recorded too, or in the same request, or its own statements went wrong.
+    pub fn check_prefix(&self, appended: &[usize], batch: &[usize], requested: &BTreeSet<Identity>, excuses: &Excuses) {
+        if excuses.is_any {
+            return;
+        }
+        let excused = self.excused(batch, &excuses.identities);
+        let group = |message: usize| self.messages[message].recipe.group;
+        for &message in appended {
+            let before = batch.iter().enumerate().take_while(|&(_, &other)| other != message);
+            for (at, &earlier) in before.filter(|&(_, &earlier)| group(earlier) == group(message)) {
+                let is_answered_for = self.is_durable(earlier) || requested.contains(&self.identity(earlier));
+                assert!(
+                    is_answered_for || excused.contains(&at),
+                    "G1: message {message} is recorded before {earlier}, which is ahead of it in its group"
+                );
+            }
+        }
     }
 
     /// G6: time as the sender stated it, or SQS's own, in one width. An entry for an earlier claim has the time of that
@@ -137,6 +158,7 @@ impl Books {
     /// G2, G3, G4: the first claim decides what an entry may be.
     fn check_verdict(&self, identity: &str, message: usize, item: &Item) -> Option<FailureClass> {
         let recipe = &self.messages[message].recipe;
+        let expected_class = recipe.failure();
         let class = match item.get(attribute::FAILURE) {
             Some(Attribute::M(failure)) => failure.get("class").and_then(|class| class.as_str()),
             _ => None,
@@ -148,7 +170,7 @@ impl Books {
         let reason = text_of(item, attribute::REASON).unwrap_or_default();
         assert!(!reason.contains(MARKER), "G11: {reason}");
         if !recipe.kind.has_identity() {
-            assert_eq!(class, recipe.kind.failure(), "a body without identity is what it is");
+            assert_eq!(class, expected_class, "G4: a body without identity is what it is");
             return class;
         }
         let claims = self.claims.get(identity).map_or(&[][..], Vec::as_slice);
@@ -156,14 +178,14 @@ impl Books {
         if class == Some(FailureClass::Conflict) {
             assert!(!claims.iter().all(is_winner), "G3: {identity} conflicts with itself");
         } else {
-            assert_eq!(class, recipe.kind.failure(), "G4: the verdict on {identity}");
+            assert_eq!(class, expected_class, "G4: the verdict on {identity}");
             assert!(claims.iter().any(is_winner), "G2: {identity} is recorded, and another claimed it first");
         }
         class
     }
 
-    /// TTL has deleted a claim.
-    pub fn claim_swept(&mut self, identity: &str) {
+    /// A claim is deleted.
+    pub fn claim_removed(&mut self, identity: &str) {
         for claim in self.claims.get_mut(identity).into_iter().flatten() {
             claim.is_swept = true;
         }
@@ -176,15 +198,20 @@ impl Books {
         }
     }
 
-    /// The processor has answered for a batch.
-    pub fn answered(&mut self, batch: &[usize], report: &Report, excuses: &Excuses) {
+    /// The processor has answered for a batch; `is_late` says that it had no time left for more.
+    pub fn answered(&mut self, batch: &[usize], report: &Report, excuses: &Excuses, is_late: bool) {
         let failed: BTreeSet<usize> = report.failed.iter().copied().collect();
         let group = |at: usize| self.messages[batch[at]].recipe.group;
         for at in 0..batch.len() {
             let is_behind = (0..at).any(|before| failed.contains(&before) && group(before) == group(at));
             assert!(failed.contains(&at) || !is_behind, "G5: a message is acknowledged behind a failed one");
         }
-        if !excuses.is_any {
+        let is_disturbed = excuses.is_any || !excuses.identities.is_empty();
+        assert!(
+            is_disturbed || failed.len() < batch.len(),
+            "G1: {batch:?} was not disturbed, and gets nowhere: {report:?}"
+        );
+        if !excuses.is_any && !is_late {
             let excused = self.excused(batch, &excuses.identities);
             let unexcused = failed.iter().find(|at| !excused.contains(at));
             assert!(unexcused.is_none(), "G5: message {unexcused:?} of {batch:?} fails without a cause: {report:?}");

@@ -3,8 +3,25 @@
 //! projector's `project` are the real ones; AWS is `cloudsim`'s, with what goes wrong between. The contract is checked
 //! at every step and at the end, when all has come to rest.
 //!
-//! What it does not model: the code that speaks to AWS (the contract suites and the tests at the HTTP client do that),
-//! memory, the size of requests, several days of stream retention, clocks of instances that differ.
+//! What can go wrong, and where it is drawn:
+//!
+//! - a call ([`Fault`]): refused whole, for its content or in parts; done, and its answer lost; done long after it was
+//!   given up; never answered; slow; the function dies before or after it, or stands still past its deadline and goes
+//!   on;
+//! - an invocation: throttled, delivered twice at the same time, a cold start with a failed warm-up;
+//! - time: in some schedules bytes take so long that one invocation cannot record a batch of large bodies;
+//! - bodies: every class of failure, with event types that have a schema and that have none; duplicates, restamped or
+//!   spelled otherwise, and other content under a used id; from a hundred bytes to nearly the queue's limit;
+//! - outages of one function, of minutes to more than a day, and the DLQ behind them;
+//! - the stream: order within an item only, shards that split, batches that are repeated, pollers that die;
+//! - rows: expired, changed or deleted by hand, entries of the Go system, items that are no entry;
+//! - deployments in between that change what the index lists.
+//!
+//! What it leaves out: the code that speaks to AWS (the contract suites and the tests at the HTTP client run that);
+//! memory; the time that the projector's bytes take; many bodies of 2 to 16 KiB where bytes take time; throughput, other
+//! than as refusals; a queue or stream that forgets what is too old to keep; a child shard that is read beside its
+//! parent; redrives from the DLQ and `ledgerctl`; messages without a group or a number; claims of the Go system; clocks
+//! of instances that differ; faults of SQS and of the mappings beyond what Lambda documents.
 
 mod attempt;
 mod books;
@@ -18,5 +35,5 @@ mod world;
 pub use attempt::{Broken, attempt, check, shrink};
 pub use fault::Fault;
 pub use recipe::TENANTS;
-pub use scenario::{Cuts, Regime, Scenario};
+pub use scenario::{Act, Cuts, Regime, Scenario};
 pub use world::{Ending, Totals, View};

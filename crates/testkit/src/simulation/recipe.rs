@@ -1,8 +1,14 @@
 //! Messages of which the checkers know beforehand what must become of them: from how the body is made, not by reading
 //! it.
 
+use std::sync::LazyLock;
+
 use fastrand::Rng;
-use ledger::{Attribute, FailureClass, Item, Timestamp, entry::attribute};
+use ledger::{
+    Attribute, FailureClass, Item, Timestamp,
+    entry::{RAW_BYTES_MAX, attribute},
+    projection::UNKNOWN_EVENT_TYPE,
+};
 use serde_json::{Map, Value, json};
 
 use super::scenario::pick;
@@ -17,14 +23,23 @@ const EVENT_IDS: [&str; 6] = ["1", "x", "1x", "e-1", "e-2", "événement 3"];
 const ODD_GROUP: &str = "_odd";
 
 const DAY_MS: u64 = 86_400_000;
-/// Beyond what the processor keeps as a tree.
-const LARGE_BYTES: usize = 20 * 1024;
+
+/// What a body holds beside its filler, at most.
+const ENVELOPE_BYTES_MAX: usize = 1_024;
+/// Lists of one number, whose typed form passes 400 KB while their text stays below the queue's limit: DynamoDB counts
+/// 7 bytes for each, of 4 in the text.
+const TOO_LARGE_LISTS: usize = 60_000;
+static TOO_LARGE_LIST: LazyLock<String> = LazyLock::new(|| ["[1]"; TOO_LARGE_LISTS].join(","));
 
 #[derive(Clone, Debug)]
 pub struct Recipe {
     pub kind: Kind,
-    /// Same identity, kind and variant: same content.
+    /// Whether a schema has its event type; a body that states none is as it would be with one.
+    pub has_schema: bool,
+    /// Same identity, kind, type, variant and filler: same content.
     pub variant: usize,
+    /// Bytes of free text that make the body as large as it is to be.
+    pub filler_bytes: usize,
     pub tenant: &'static str,
     pub group: &'static str,
     pub event_id: &'static str,
@@ -37,11 +52,12 @@ pub struct Recipe {
 pub enum Kind {
     Plain,
     ExactNumbers,
-    Large,
+    /// Breaks its schema, if it has one.
     Violation,
-    UnknownType,
     /// Too many digits.
     Unstorable,
+    /// Its typed form does not fit one item.
+    TooLarge,
     MalformedEnvelope,
     MalformedJson,
     /// A tenant with the separator of keys in it.
@@ -53,22 +69,21 @@ pub enum Kind {
 pub struct Stamp(Option<(String, String)>);
 
 impl Kind {
-    const DRAWN: [Self; 10] = [
+    const DRAWN: [Self; 9] = [
         Self::Plain,
         Self::Plain,
         Self::Plain,
         Self::ExactNumbers,
         Self::Violation,
-        Self::UnknownType,
         Self::Unstorable,
         Self::MalformedEnvelope,
         Self::MalformedJson,
         Self::NoTenant,
     ];
 
-    /// Plain ones more often, large ones seldom: they take their time.
+    /// Plain ones more often; one too large for an item seldom: it takes the simulation's time.
     fn draw(random: &mut Rng) -> Self {
-        if random.u8(..64) == 0 { Self::Large } else { *pick(random, &Self::DRAWN) }
+        if random.u16(..4_096) == 0 { Self::TooLarge } else { *pick(random, &Self::DRAWN) }
     }
 
     pub fn has_identity(self) -> bool {
@@ -77,18 +92,9 @@ impl Kind {
 
     /// Kept as it came, for want of a typed form.
     pub fn is_raw(self) -> bool {
-        matches!(self, Self::Unstorable | Self::MalformedEnvelope | Self::MalformedJson | Self::NoTenant)
-    }
-
-    /// Why it is INVALID, if it is.
-    pub fn failure(self) -> Option<FailureClass> {
         match self {
-            Self::Plain | Self::ExactNumbers | Self::Large => None,
-            Self::Violation => Some(FailureClass::SchemaViolation),
-            Self::UnknownType => Some(FailureClass::UnknownEventType),
-            Self::Unstorable => Some(FailureClass::Unstorable),
-            Self::MalformedEnvelope | Self::NoTenant => Some(FailureClass::MalformedEnvelope),
-            Self::MalformedJson => Some(FailureClass::MalformedJson),
+            Self::Plain | Self::ExactNumbers | Self::Violation => false,
+            Self::Unstorable | Self::TooLarge | Self::MalformedEnvelope | Self::MalformedJson | Self::NoTenant => true,
         }
     }
 }
@@ -117,16 +123,20 @@ impl Stamp {
 }
 
 impl Recipe {
-    pub fn draw(random: &mut Rng, at_ms: u64, tenants: &[&'static str]) -> Self {
+    pub fn draw(random: &mut Rng, at_ms: u64, tenants: &[&'static str], filler_bytes: usize) -> Self {
         let tenant = *pick(random, tenants);
         let group = match random.u8(..24) {
             0 => *pick(random, tenants),
             1 => ODD_GROUP,
             _ => tenant,
         };
+        let kind = Kind::draw(random);
         Self {
-            kind: Kind::draw(random),
+            kind,
+            // What is rare enough by itself is made of both kinds as often.
+            has_schema: if kind == Kind::TooLarge { random.bool() } else { random.u8(..5) > 0 },
             variant: random.usize(..3),
+            filler_bytes,
             tenant,
             group,
             event_id: *pick(random, &EVENT_IDS),
@@ -150,10 +160,42 @@ impl Recipe {
         Some(stored)
     }
 
+    /// Why it is INVALID, if it is.
+    pub fn failure(&self) -> Option<FailureClass> {
+        match self.kind {
+            Kind::Plain | Kind::ExactNumbers | Kind::Violation if !self.has_schema => {
+                Some(FailureClass::UnknownEventType)
+            }
+            Kind::Plain | Kind::ExactNumbers => None,
+            Kind::Violation => Some(FailureClass::SchemaViolation),
+            Kind::Unstorable => Some(FailureClass::Unstorable),
+            Kind::TooLarge => Some(FailureClass::TooLarge),
+            Kind::MalformedEnvelope | Kind::NoTenant => Some(FailureClass::MalformedEnvelope),
+            Kind::MalformedJson => Some(FailureClass::MalformedJson),
+        }
+    }
+
+    /// The event type its entry counts under, whatever its class of failure: no producer's own words.
+    pub fn counted_type(&self) -> &'static str {
+        match self.kind {
+            Kind::MalformedJson => UNKNOWN_EVENT_TYPE,
+            _ if !self.has_schema => UNKNOWN_EVENT_TYPE,
+            _ => self.event_type(),
+        }
+    }
+
     /// Whether two messages of one identity have equal contents.
     pub fn is_equal(&self, other: &Self) -> bool {
-        let is_same = (self.kind, self.variant) == (other.kind, other.variant);
-        is_same && (!self.kind.is_raw() || self.body() == other.body())
+        let content = |recipe: &Self| (recipe.kind, recipe.has_schema, recipe.variant, recipe.filler_bytes);
+        content(self) == content(other) && (!self.kind.is_raw() || self.body() == other.body())
+    }
+
+    /// No body is longer.
+    pub fn bytes_max(&self) -> usize {
+        match self.kind {
+            Kind::TooLarge => RAW_BYTES_MAX,
+            _ => ENVELOPE_BYTES_MAX + self.filler_bytes,
+        }
     }
 
     /// Whether a stored entry holds this body, every digit of it (G8).
@@ -164,11 +206,10 @@ impl Recipe {
         };
         match (item.get(attribute::PAYLOAD), item.get(attribute::RAW)) {
             (Some(Attribute::M(payload)), None) => {
-                let (event_type, canonical) = self.typed(false);
                 !self.kind.is_raw()
-                    && text(attribute::EVENT_TYPE) == Some(event_type)
+                    && text(attribute::EVENT_TYPE) == Some(self.event_type())
                     && text(attribute::ROUTE) == Some("default")
-                    && *payload == canonical
+                    && *payload == self.payload(false)
             }
             (None, Some(Attribute::B(raw))) => self.kind.is_raw() && *raw == self.body().into_bytes(),
             _ => false,
@@ -178,20 +219,22 @@ impl Recipe {
     pub fn body(&self) -> String {
         let Self { tenant, event_id, variant, .. } = self;
         if self.kind == Kind::MalformedJson {
-            return format!("{{\"tenant_id\":\"{tenant}\",\"event_id\":\"{event_id}\",{MARKER}-{variant}");
+            let filler = self.filler();
+            return format!("{{\"tenant_id\":\"{tenant}\",\"event_id\":\"{event_id}\",{MARKER}-{variant}{filler}");
         }
-        let (event_type, payload) = self.typed(self.is_spelled_otherwise);
         let tenant_id = if self.kind == Kind::NoTenant { format!("{tenant}#{event_id}") } else { (*tenant).to_owned() };
+        let payload = match self.kind {
+            Kind::MalformedEnvelope => format!("\"{MARKER}-{variant}{}\"", self.filler()),
+            Kind::TooLarge => format!("{{\"{MARKER}-{variant}\":[{}]}}", *TOO_LARGE_LIST),
+            _ => Value::Object(self.payload(self.is_spelled_otherwise)).to_string(),
+        };
         let mut members = vec![
             format!("\"tenant_id\":{}", json!(tenant_id)),
             format!("\"event_id\":{}", json!(event_id)),
-            format!("\"event_type\":{}", json!(event_type)),
+            format!("\"event_type\":{}", json!(self.event_type())),
             "\"route\":\"default\"".to_owned(),
+            format!("\"payload\":{payload}"),
         ];
-        members.push(match self.kind {
-            Kind::MalformedEnvelope => format!("\"payload\":\"{MARKER}-{variant}\""),
-            _ => format!("\"payload\":{}", Value::Object(payload)),
-        });
         if let Some((text, _)) = &self.stamp.0 {
             members.push(format!("\"created_at\":\"{text}\""));
         }
@@ -201,40 +244,33 @@ impl Recipe {
         format!("{{{}}}", members.join(","))
     }
 
-    /// Event type and payload; spelled as DynamoDB gives numbers back, or otherwise.
-    fn typed(&self, is_spelled_otherwise: bool) -> (&'static str, Map<String, Value>) {
+    fn event_type(&self) -> &'static str {
+        match self.kind {
+            _ if !self.has_schema => "../no.such.type",
+            Kind::ExactNumbers => "monitoring",
+            _ => "user.created",
+        }
+    }
+
+    fn filler(&self) -> String {
+        let mut filler = MARKER.repeat(self.filler_bytes.div_ceil(MARKER.len()));
+        filler.truncate(self.filler_bytes);
+        filler
+    }
+
+    /// Spelled as DynamoDB gives numbers back, or otherwise.
+    fn payload(&self, is_spelled_otherwise: bool) -> Map<String, Value> {
         let variant = self.variant;
         let number = |canonical: String, otherwise: String| -> Value {
             let text = if is_spelled_otherwise { otherwise } else { canonical };
             serde_json::from_str(&text).expect("a number")
         };
-        let user = |email: String| json!({ "id": format!("u-{variant}"), "email": email });
-        let (event_type, payload) = match self.kind {
-            Kind::Plain | Kind::MalformedJson | Kind::MalformedEnvelope | Kind::NoTenant => {
-                ("user.created", user("ada@example.com".to_owned()))
-            }
-            Kind::Large => {
-                let mut payload = user("ada@example.com".to_owned());
-                payload[MARKER] = json!(MARKER.repeat(LARGE_BYTES / MARKER.len()));
-                ("user.created", payload)
-            }
-            Kind::Violation => {
-                let mut payload = user(format!("{MARKER}-nobody"));
-                payload[format!("{MARKER}-name")] = json!(MARKER);
-                ("user.created", payload)
-            }
-            Kind::Unstorable => {
-                let mut payload = user("ada@example.com".to_owned());
-                let digits = format!("0.{}{variant}7", "7".repeat(38));
-                payload[MARKER] = number(digits.clone(), digits);
-                ("user.created", payload)
-            }
-            Kind::UnknownType => ("../no.such.type", json!({ MARKER: [variant, MARKER] })),
+        let mut payload = match self.kind {
             Kind::ExactNumbers => {
                 // None ends in a zero, which would be no digit of the value.
                 let digits = format!("{}{variant}5", "1234567890".repeat(3));
                 let whole = 2 * variant + 1;
-                let payload = json!({
+                json!({
                     "timestamp": "2026-01-15T09:30:00Z",
                     "level": "INFO",
                     "message": MARKER,
@@ -244,12 +280,24 @@ impl Recipe {
                         "whole": number(whole.to_string(), format!("{whole}.00")),
                         "zero": number("0".to_owned(), "-0.0e5".to_owned()),
                     },
-                });
-                ("monitoring", payload)
+                })
             }
+            Kind::Violation => json!({ "id": format!("u-{variant}"), "email": format!("{MARKER}-nobody") }),
+            _ => json!({ "id": format!("u-{variant}"), "email": "ada@example.com" }),
         };
+        match self.kind {
+            Kind::Violation => payload[format!("{MARKER}-name")] = json!(MARKER),
+            Kind::Unstorable => {
+                let digits = format!("0.{}{variant}7", "7".repeat(38));
+                payload[MARKER] = number(digits.clone(), digits);
+            }
+            _ => {}
+        }
+        if self.filler_bytes > 0 {
+            payload[format!("{MARKER}-filler")] = Value::String(self.filler());
+        }
         match payload {
-            Value::Object(payload) => (event_type, payload),
+            Value::Object(payload) => payload,
             _ => unreachable!("each is an object"),
         }
     }
@@ -266,13 +314,18 @@ mod tests {
     fn judging_a_recipe_gives_what_it_says() {
         let mut random = Rng::with_seed(1);
         for number in 0..2_000 {
-            let recipe = Recipe::draw(&mut random, 1_768_521_600_000, &TENANTS);
+            let filler_bytes = *pick(&mut random, &[0, 1_000, 60_000]);
+            let mut recipe = Recipe::draw(&mut random, 1_768_521_600_000, &TENANTS, filler_bytes);
+            if number % 500 == 0 {
+                recipe.kind = Kind::TooLarge;
+            }
+            assert!(recipe.body().len() <= recipe.bytes_max().min(RAW_BYTES_MAX));
             let judged = judge(&message(number, recipe.group, recipe.body()), 1_768_521_600_000);
             let failure = match &judged.entry.status {
                 Status::Ready => None,
                 Status::Invalid(failure) => Some(failure.class),
             };
-            assert_eq!(failure, recipe.kind.failure(), "{}", recipe.body());
+            assert_eq!(failure, recipe.failure(), "{}", recipe.body());
             assert_eq!(judged.claim_key.is_some(), recipe.kind.has_identity());
             assert_eq!(judged.entry.key.tenant_id.as_str(), recipe.owner());
             assert!(recipe.is_held_by(&judged.entry.into_item()), "{}", recipe.body());

@@ -1,6 +1,9 @@
 //! What one seed makes of the world: who sends what and when, what operators do, what fails and how often.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::Range,
+};
 
 use fastrand::Rng;
 
@@ -11,6 +14,20 @@ use super::{
 
 pub const SENDS_MIN: usize = 5;
 pub const SENDS_MAX: usize = 40;
+
+/// Deliveries of a message before it goes to the DLQ. The deployment has many more; here they are few, so that
+/// schedules reach the DLQ.
+const RECEIVES_MAX: usize = 5;
+/// Invocations of the processor that may fail where nothing may reach the DLQ.
+pub const FAULTY_INVOCATIONS_MAX: usize = RECEIVES_MAX - 1;
+
+/// Bodies that the processor takes for large, and the largest that the queue takes.
+const LARGE_BYTES: Range<usize> = 17 * 1024..32 * 1024;
+const LARGEST_BYTES: Range<usize> = 100 * 1024..255 * 1024;
+/// What the largest body of a schedule takes in one call, where bytes take time: an invocation can write and read it
+/// once, but often not ten of them. That is more for a byte than a small function needs, so that bodies that are just
+/// large will do.
+const LARGEST_MS: [u64; 4] = [300, 1_000, 2_500, 5_000];
 
 /// 2026-01-16T00:00:00Z: scenarios lie around the change of a day.
 const MIDNIGHT_MS: u64 = 1_768_521_600_000;
@@ -43,6 +60,20 @@ pub struct Scenario {
     pub entry_ttl_days: u64,
     pub alert_window_ms: u64,
     pub metric_places_max: usize,
+    /// Time that the processor's calls take for a byte: making a request, sending it, and reading what comes back.
+    pub ns_per_byte: u64,
+    pub receives_max: usize,
+}
+
+/// How large the bodies of a schedule are, beside the few hundred bytes of each.
+#[derive(Clone, Copy, Debug)]
+enum Sizes {
+    Small,
+    /// They differ by a few bytes.
+    Alike(usize),
+    /// The same, and the first is the largest.
+    Falling(usize),
+    Mixed(usize),
 }
 
 /// One attempt of a producer to send a message.
@@ -129,6 +160,7 @@ impl Scenario {
             false => *pick(random, &[(7, 0), (0, 0), (1, 3)]),
         };
         let tenants = &TENANTS[..random.usize(2..=TENANTS.len())];
+        let sizes = Sizes::draw(random);
         // Most are small: more of them find more than longer ones do.
         let count_max = if random.u8(..6) == 0 { SENDS_MAX } else { 9 };
         let count = random.usize(SENDS_MIN..=count_max);
@@ -148,18 +180,24 @@ impl Scenario {
                 acts.push((now_ms + DAY_MS + HOUR_MS / 2, Act::Sweep));
                 now_ms += DAY_MS + HOUR_MS + random.u64(..HOUR_MS);
             }
-            sends.push(draw_send(random, number, now_ms, tenants, &sends));
+            sends.push(draw_send(random, number, now_ms, tenants, sizes, &sends));
         }
         // Two tenants at least, whatever was drawn.
         let has_one = |sends: &[Send]| sends.iter().all(|send| send.recipe.owner() == sends[0].recipe.owner());
         while has_one(&sends) {
             let at_ms = sends[0].at_ms;
             // Copies of the first have its deduplication id; the new one must not hide them.
-            sends[0] = Send { deduplication_id: None, ..draw_send(random, 0, at_ms, tenants, &[]) };
+            sends[0] = Send { deduplication_id: None, ..draw_send(random, 0, at_ms, tenants, sizes, &[]) };
         }
         let end_ms = now_ms + random.u64(SECOND_MS..10 * MINUTE_MS);
         draw_acts(random, start_ms, end_ms, &mut acts);
         let outages = draw_outages(random, regime, start_ms, end_ms);
+        let largest_bytes = sends.iter().map(|send| send.recipe.bytes_max()).fold(LARGE_BYTES.start, usize::max) as u64;
+        let (ns_per_byte, receives_max) = match sizes {
+            Sizes::Small => (0, RECEIVES_MAX),
+            // Each delivery that nothing disturbs acknowledges one message at least.
+            _ => (pick(random, &LARGEST_MS) * 1_000_000 / largest_bytes, RECEIVES_MAX + count),
+        };
         let healed_ms = outages.iter().map(|outage| outage.until_ms).chain([end_ms]).max().unwrap_or(end_ms);
         Self {
             regime,
@@ -173,6 +211,35 @@ impl Scenario {
             entry_ttl_days,
             alert_window_ms: *pick(random, &[MINUTE_MS, 5 * MINUTE_MS]),
             metric_places_max: *pick(random, &[1, 100]),
+            ns_per_byte,
+            receives_max,
+        }
+    }
+}
+
+impl Sizes {
+    /// Small ones in most schedules: large ones take the simulation's time.
+    fn draw(random: &mut Rng) -> Self {
+        let bytes = match random.u16(..2_048) {
+            0 => random.usize(LARGEST_BYTES),
+            1..=40 => random.usize(LARGE_BYTES),
+            _ => return Self::Small,
+        };
+        pick(random, &[Self::Alike, Self::Falling, Self::Mixed])(bytes)
+    }
+
+    /// Bytes that the body of a send has beside those of its kind.
+    fn filler_bytes(self, random: &mut Rng, number: usize) -> usize {
+        match self {
+            Self::Small if random.u8(..64) == 0 => LARGE_BYTES.start,
+            Self::Small => 0,
+            Self::Alike(bytes) => bytes - random.usize(..16),
+            Self::Falling(bytes) => bytes - 16 * number,
+            Self::Mixed(bytes) => match random.u8(..4) {
+                0..=1 => 0,
+                2 => random.usize(..2_048),
+                _ => bytes - random.usize(..bytes - LARGE_BYTES.start + 1),
+            },
         }
     }
 }
@@ -224,7 +291,14 @@ fn draw_outages(random: &mut Rng, regime: Regime, start_ms: u64, end_ms: u64) ->
 }
 
 /// A new event, an earlier one once more, or other content under an earlier id.
-fn draw_send(random: &mut Rng, number: usize, at_ms: u64, tenants: &[&'static str], before: &[Send]) -> Send {
+fn draw_send(
+    random: &mut Rng,
+    number: usize,
+    at_ms: u64,
+    tenants: &[&'static str],
+    sizes: Sizes,
+    before: &[Send],
+) -> Send {
     let earlier = (!before.is_empty()).then(|| before[random.usize(..before.len())].clone());
     let restamped = |random: &mut Rng, recipe: Recipe| Recipe { stamp: Stamp::draw(random, at_ms), ..recipe };
     match (random.u8(..8), earlier) {
@@ -245,7 +319,8 @@ fn draw_send(random: &mut Rng, number: usize, at_ms: u64, tenants: &[&'static st
             Send::new(random, number, at_ms, recipe)
         }
         _ => {
-            let recipe = Recipe::draw(random, at_ms, tenants);
+            let filler_bytes = sizes.filler_bytes(random, number);
+            let recipe = Recipe::draw(random, at_ms, tenants, filler_bytes);
             Send::new(random, number, at_ms, recipe)
         }
     }

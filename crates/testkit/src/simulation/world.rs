@@ -29,6 +29,7 @@ use ledger::{
     Attribute, FailureClass, Item, Message,
     entry::{Status, attribute, text_of, whole_number},
     ids::KEY_SEPARATOR,
+    item::item_bytes,
     metric::dimension,
     metric_tenants::TenantBudget,
     ports::{Found, Inserted, Refusal, Table, Tables},
@@ -45,7 +46,7 @@ use super::{
     fault::Fault,
     line::{Answer, Call, Line},
     recipe::MARKER,
-    scenario::{Act, Cuts, Function, Regime, Scenario, pick},
+    scenario::{Act, Cuts, FAULTY_INVOCATIONS_MAX, Function, Regime, Scenario, pick},
     stream::{Change, Meaning, REMOVE, Stream},
 };
 use crate::alerts::AlertBook;
@@ -55,7 +56,6 @@ const DEAD_LETTER_QUEUE: &str = "events-dlq.fifo";
 
 // As it is deployed.
 const VISIBILITY_TIMEOUT_SECONDS: u64 = 90;
-const RECEIVES_MAX: usize = 5;
 const QUEUE_BATCH_SIZE: u32 = 10;
 const TUMBLING_WINDOW_SECONDS: u32 = 60;
 const RECORD_AGE_SECONDS_MAX: u32 = 22 * 3_600;
@@ -73,6 +73,9 @@ const STALL_MS_MAX: u64 = 200_000;
 /// Calls of one invocation, all attempts included (G12).
 const PROCESSOR_CALLS_MAX: usize = 120;
 const PROJECTOR_CALLS_MAX: usize = 400;
+/// An answer for want of time comes no earlier than this before the deadline: the margin that the processor keeps, and
+/// the least time that it begins a call with.
+const TIME_LEFT_MS_MAX: u64 = 2_100;
 /// More means that the world does not come to rest.
 const STEPS_MAX: u64 = 300_000;
 
@@ -94,7 +97,7 @@ pub type View = BTreeMap<String, BTreeSet<String>>;
 
 pub struct Ending {
     pub totals: Totals,
-    pub view: View,
+    tables: MemoryTables,
 }
 
 /// What is next, in the order of time; what happens at the same time is shuffled.
@@ -207,7 +210,7 @@ pub struct World<'t> {
 pub fn run(seed: u64, cuts: &Cuts, trace: Option<&RefCell<Vec<String>>>) -> Ending {
     let mut world = World::new(seed, Scenario::of(seed, cuts), trace);
     world.run();
-    Ending { view: world.view(), totals: world.totals }
+    Ending { totals: world.totals, tables: world.tables }
 }
 
 impl Totals {
@@ -230,7 +233,8 @@ impl<'t> World<'t> {
             pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
         };
         let redrive =
-            json!({ "deadLetterTargetArn": sqs.arn(DEAD_LETTER_QUEUE), "maxReceiveCount": RECEIVES_MAX }).to_string();
+            json!({ "deadLetterTargetArn": sqs.arn(DEAD_LETTER_QUEUE), "maxReceiveCount": scenario.receives_max })
+                .to_string();
         let fifo = [("FifoQueue", "true"), ("ContentBasedDeduplication", "true")];
         let visibility = VISIBILITY_TIMEOUT_SECONDS.to_string();
         let events = [
@@ -283,7 +287,7 @@ impl<'t> World<'t> {
             stream: Stream::new(),
             invocations: BTreeMap::new(),
             next_invocation: 0,
-            faulty_left: RECEIVES_MAX - 1,
+            faulty_left: FAULTY_INVOCATIONS_MAX,
             is_ready_indexed: true,
             is_cold: true,
             revalidated: BTreeSet::new(),
@@ -574,7 +578,8 @@ impl<'t> World<'t> {
         match ended {
             Ended::Processed(report) => {
                 self.note("processed", id, || format!("{:?}", report.outcomes));
-                self.books.answered(&invocation.batch.messages, &report, &invocation.excuses);
+                let is_late = self.now_ms + TIME_LEFT_MS_MAX >= invocation.deadline_ms;
+                self.books.answered(&invocation.batch.messages, &report, &invocation.excuses, is_late);
                 let Some(mapping_id) = invocation.mapping_id else { return };
                 let failed = report.failed.iter().map(|&at| &self.books.messages[invocation.batch.messages[at]]);
                 let failures: Vec<Value> =
@@ -667,9 +672,11 @@ impl<'t> World<'t> {
         let tenants = self.metric_tenants.len();
         assert!(tenants <= self.scenario.metric_places_max + 1, "G12: {tenants} tenants have a metric dimension");
     }
+}
 
+impl Ending {
     /// What the ledger says of each tenant, without what depends on the others: times of arrival and SQS's numbers.
-    fn view(&self) -> View {
+    pub fn view(&self) -> View {
         let mut view = View::new();
         for item in self.tables.items(Table::Entries) {
             let text = |name: &str| text_of(&item, name).unwrap_or_default().to_owned();

@@ -390,6 +390,7 @@ pub const BUGS: &[Bug] = &[
         find: "            Some(FailureSummary { class: Some(FailureClass::SchemaViolation), .. }) => true,",
         replace: "            Some(FailureSummary { class: Some(FailureClass::SchemaViolation | FailureClass::TooLarge), .. }) => true,",
         caught_by: &[
+            Simulation,
             by(
                 PROJECT,
                 "bounds::a_hundred_thousand_types_and_pointers_of_one_tenant_cost_neither_metrics_nor_alerts_nor_bytes",
@@ -431,6 +432,7 @@ pub const BUGS: &[Bug] = &[
         find: "        if verdict.is_some() && fields.ingested_at.is_none() && !fields.has_sequence_number {",
         replace: "        if verdict.is_none() && fields.ingested_at.is_none() && !fields.has_sequence_number {",
         caught_by: &[
+            Simulation,
             by(
                 ("ledger", "lib"),
                 "projection::tests::an_entry_of_the_go_system_is_left_out_as_older_and_one_of_ours_without_a_sequence_number_counts",
@@ -604,7 +606,7 @@ pub const BUGS: &[Bug] = &[
         file: PROCESS,
         find: "            waiting.sort_by_key(|statement| (statement.weight, statement.case));",
         replace: "            waiting.sort_by_key(|statement| self.cases[statement.case].message.body.len());",
-        caught_by: &[by(CONTRACT, "a_group_whose_first_message_is_its_largest_makes_progress")],
+        caught_by: &[Simulation, by(CONTRACT, "a_group_whose_first_message_is_its_largest_makes_progress")],
     },
     Bug {
         clause: "G1",
@@ -612,7 +614,7 @@ pub const BUGS: &[Bug] = &[
         file: PROCESS,
         find: "                self.weigh(statement.case, other.weight);\n",
         replace: "",
-        caught_by: &[by(CONTRACT, "a_message_waits_for_an_earlier_one_that_hangs_on_another_group")],
+        caught_by: &[Simulation, by(CONTRACT, "a_message_waits_for_an_earlier_one_that_hangs_on_another_group")],
     },
     Bug {
         clause: "G1",
@@ -636,7 +638,7 @@ pub const BUGS: &[Bug] = &[
         file: PROCESS,
         find: "        let is_large = |statement: &Statement| is_large(self.cases[statement.case].message);",
         replace: "        let is_large = |_: &Statement| false;",
-        caught_by: &[by(CONTRACT, "large_entries_travel_one_by_one")],
+        caught_by: &[Simulation, by(CONTRACT, "large_entries_travel_one_by_one")],
     },
     Bug {
         clause: "G12",

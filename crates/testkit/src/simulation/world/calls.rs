@@ -55,6 +55,7 @@ impl World<'_> {
             *pick(&mut self.random, &["ThrottlingError", "InternalServerError", "AccessDenied", "BrandNewError"]);
         self.note("call", id, || format!("{} {}", call.name(), fault.map(Fault::name).unwrap_or_default()));
         let latency_ms = self.random.u64(2..30).min(budget_ms);
+        let takes_ms = latency_ms + self.time_of_bytes_ms(&call);
         let chosen = match fault {
             None => BTreeSet::new(),
             Some(_) if !refused.is_empty() => refused,
@@ -89,15 +90,25 @@ impl World<'_> {
         let answered = |answer: Answer| Event::Answered { invocation: id, answer };
         let timeout = || call.refused(Refusal::transient("Timeout"));
         let now_ms = self.now_ms;
-        let at_ms = now_ms + latency_ms;
+        let at_ms = now_ms + takes_ms;
+        let refused_ms = now_ms + latency_ms;
         let given_up_ms = now_ms + ATTEMPT_MS.min(budget_ms);
         match fault {
             None if matches!(call, Call::Sleep) => self.schedule(now_ms + budget_ms, answered(Answer::Done(Ok(())))),
+            // Longer than one waits: it is done or not, and nobody hears which.
+            None | Some(Fault::SomeRefused | Fault::SomeAnswersLost | Fault::Slow | Fault::Stalls)
+                if takes_ms > budget_ms =>
+            {
+                self.schedule(now_ms + budget_ms, answered(call.refused(Refusal::transient("Deadline"))));
+                if self.random.bool() {
+                    self.schedule(now_ms + budget_ms, effect(call, Then::Silence));
+                }
+            }
             None => self.schedule(at_ms, effect(call, Then::Answer)),
             Some(Fault::CrashBefore) => self.crash(id),
-            Some(Fault::CrashAfter) => self.schedule(at_ms, effect(call, Then::Crash)),
-            Some(Fault::Refused) => self.schedule(at_ms, answered(call.refused(Refusal::transient(code)))),
-            Some(Fault::RefusedAsContent) => self.schedule(at_ms, answered(call.refused(Refusal::Content))),
+            Some(Fault::CrashAfter) => self.schedule(at_ms.min(now_ms + budget_ms), effect(call, Then::Crash)),
+            Some(Fault::Refused) => self.schedule(refused_ms, answered(call.refused(Refusal::transient(code)))),
+            Some(Fault::RefusedAsContent) => self.schedule(refused_ms, answered(call.refused(Refusal::Content))),
             Some(Fault::SomeRefused) => {
                 self.schedule(at_ms, effect(call, Then::Some { chosen, are_done: false, code }));
             }
@@ -117,7 +128,7 @@ impl World<'_> {
                 self.schedule(now_ms + budget_ms, answered(call.refused(Refusal::transient("Deadline"))));
             }
             Some(Fault::Slow) => {
-                let slow_ms = self.random.u64(..=budget_ms);
+                let slow_ms = self.random.u64(takes_ms..=budget_ms);
                 self.schedule(now_ms + slow_ms, effect(call, Then::Answer));
             }
             Some(Fault::Stalls) => {
@@ -126,6 +137,24 @@ impl World<'_> {
             }
             Some(Fault::Twin | Fault::Throttled | Fault::ColdStart) => unreachable!("they are not of calls"),
         }
+    }
+
+    /// What the bytes that a call of the processor carries, there and back, take of its time.
+    fn time_of_bytes_ms(&self, call: &Call) -> u64 {
+        let bytes_of = |found: &Found| match found {
+            Found::Item(item) => item_bytes(item),
+            Found::Absent | Found::Unprocessed => 0,
+        };
+        let bytes: usize = match call {
+            _ if self.scenario.ns_per_byte == 0 => 0,
+            Call::Insert(_, items) => items.iter().map(item_bytes).sum(),
+            Call::Read(table, keys) => {
+                let found = ready(self.tables.read(*table, keys.clone(), 0));
+                found.iter().flatten().map(bytes_of).sum()
+            }
+            _ => 0,
+        };
+        bytes as u64 * self.scenario.ns_per_byte / 1_000_000
     }
 
     /// Some of the parts of a call, at least one.
@@ -144,8 +173,8 @@ impl World<'_> {
     pub(super) fn take_effect(&mut self, id: u64, context: &Batch, call: Call, then: Then) {
         self.note("effect", id, || call.name());
         let answer = match &then {
-            Then::Some { chosen, are_done, code } => self.apply_some(context, call, chosen, *are_done, code),
-            _ => self.apply(context, call),
+            Then::Some { chosen, are_done, code } => self.apply_some(id, context, call, chosen, *are_done, code),
+            _ => self.apply(id, context, call),
         };
         match then {
             Then::Answer | Then::Some { .. } => self.answer(id, answer),
@@ -164,6 +193,7 @@ impl World<'_> {
 
     fn apply_some(
         &mut self,
+        id: u64,
         context: &Batch,
         call: Call,
         chosen: &BTreeSet<usize>,
@@ -177,14 +207,14 @@ impl World<'_> {
                 let parts = items.into_iter().enumerate().filter(|(at, _)| are_done || !chosen.contains(at));
                 let (places, items): (Vec<usize>, Vec<Item>) = parts.unzip();
                 if !items.is_empty() {
-                    let done = self.insert(context, table, items);
+                    let done = self.insert(id, context, table, items);
                     let told = places.into_iter().zip(done).filter(|(at, _)| !chosen.contains(at));
                     told.for_each(|(at, answer)| answers[at] = answer);
                 }
                 Answer::Inserted(Ok(answers))
             }
             Call::Read(..) | Call::ReadProjections(_) => {
-                let Answer::Found(Ok(mut found)) = self.apply(context, call) else {
+                let Answer::Found(Ok(mut found)) = self.apply(id, context, call) else {
                     unreachable!("a read finds something or nothing")
                 };
                 chosen.iter().for_each(|&at| found[at] = Found::Unprocessed);
@@ -197,7 +227,7 @@ impl World<'_> {
             call => {
                 let refused = call.refused(refusal());
                 if are_done {
-                    self.apply(context, call);
+                    self.apply(id, context, call);
                 }
                 refused
             }
@@ -205,9 +235,9 @@ impl World<'_> {
     }
 
     /// Does what a call asks for.
-    fn apply(&mut self, context: &Batch, call: Call) -> Answer {
+    fn apply(&mut self, id: u64, context: &Batch, call: Call) -> Answer {
         match call {
-            Call::Insert(table, items) => Answer::Inserted(Ok(self.insert(context, table, items))),
+            Call::Insert(table, items) => Answer::Inserted(Ok(self.insert(id, context, table, items))),
             Call::Read(table, keys) => Answer::Found(ready(self.tables.read(table, keys, 0))),
             Call::ReadProjections(keys) => Answer::Found(self.projections.read(&keys)),
             Call::Update(update) => Answer::Updated(self.projections.update(update)),
@@ -248,19 +278,33 @@ impl World<'_> {
         }
     }
 
-    fn insert(&mut self, context: &Batch, table: Table, items: Vec<Item>) -> Vec<Inserted> {
+    fn insert(&mut self, id: u64, context: &Batch, table: Table, items: Vec<Item>) -> Vec<Inserted> {
         let answers = ready(self.tables.insert(table, items.clone(), 0)).expect("the code sends what DynamoDB takes");
+        let requested = items.iter().map(|item| identity_of(table, item)).collect();
+        let mut appended = Vec::new();
         for (item, answer) in items.into_iter().zip(&answers) {
             match (answer, table) {
                 (Inserted::Done, Table::Claims) => self.books.claimed(&item, &context.messages),
                 (Inserted::Done, Table::Entries) => {
-                    self.books.appended(&item, &context.messages);
+                    let message = self.books.appended(&item, &context.messages);
+                    appended.push(message);
                     let summary = EntrySummary::from_item(&item).expect("an entry can be counted");
+                    let counted_type = self.books.messages[message].recipe.counted_type();
+                    assert_eq!(
+                        summary.counted_type(),
+                        counted_type,
+                        "G9: the type that {:?} counts under",
+                        summary.key
+                    );
                     self.change("INSERT", item, Meaning::Appended(summary));
                 }
                 (Inserted::Exists, _) => {}
                 (Inserted::Refused(refusal), _) => panic!("G4: DynamoDB refuses {item:?}: {refusal:?}"),
             }
+        }
+        // Where nobody waits for it any more, something went wrong before.
+        if let Some(invocation) = self.invocations.get(&id) {
+            self.books.check_prefix(&appended, &context.messages, &requested, &invocation.excuses);
         }
         answers
     }
