@@ -6,7 +6,7 @@ ARCHITECTURE ?=
 TERRAFORM_ARGUMENTS ?=
 TERRAFORM = terraform -chdir=infra
 
-.PHONY: help run build deploy destroy seed fmt lint test e2e bench planted-bugs simulation
+.PHONY: help run build deploy destroy seed fmt lint test e2e bench planted-bugs simulation thorough
 
 help: ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-14s %s\n", $$1, $$2}'
@@ -50,6 +50,9 @@ planted-bugs: ## break the code on purpose and see that a test notices
 simulation: ## the pipeline under a hundred thousand schedules of faults
 	cargo run -p testkit --bin simulate -- --schedules 100000
 
+thorough: ## every planted bug, and a million schedules: hours
+	.ci/thorough
+
 bench: ## the processor's figures, from its real release binary
 	cargo build --release -p processor
-	cargo bench -p local --bench processor
+	cargo bench -p local --bench processor --profile dev

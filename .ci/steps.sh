@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# Sourced by the scripts beside it: names each step, and prints the seconds that each took.
+# Sourced by the scripts beside it: names each step, and at the end prints the seconds that each took.
 
 steps=()
 
@@ -19,3 +19,4 @@ seconds_of_each_step() {
   done
   printf '%s\n' "${steps[@]}" "$SECONDS in all"
 }
+trap seconds_of_each_step EXIT
