@@ -41,7 +41,7 @@ test: ## all tests, those of the infrastructure included
 	cargo test --workspace
 	infra/test
 
-e2e: ## deploy onto an emulated AWS, seed, check, destroy
+e2e: ## deploy onto an emulated AWS, seed, check, destroy; then upgrade a deployment of the Go system
 	infra/e2e
 
 planted-bugs: ## break the code on purpose and see that a test notices

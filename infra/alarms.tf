@@ -4,7 +4,7 @@
 locals {
   alarms = {
     dead-letters = {
-      description = "Messages that AWS kept refusing wait in the dead-letter queue, for 14 days. Mend what refused them (the processor's log says), then `infra/redrive` moves them back, in order."
+      description = "Messages that AWS kept refusing wait in the dead-letter queue, for 14 days. Mend what refused them (the processor's log says), then `infra/redrive` moves them back, each message group in its order."
       namespace   = "AWS/SQS"
       metric      = "ApproximateNumberOfMessagesVisible"
       dimensions  = { QueueName = aws_sqs_queue.dead_letters.name }
@@ -32,7 +32,7 @@ locals {
       periods     = 1
     }
     processor-errors = {
-      description = "The processor crashed, ran out of time or could not start; no content makes it fail."
+      description = "The processor crashed, ran out of time or could not start; no content makes it fail. A message that crashes it blocks its message group until max_receive_count deliveries have failed."
       namespace   = "AWS/Lambda"
       metric      = "Errors"
       dimensions  = { FunctionName = module.processor.name }
