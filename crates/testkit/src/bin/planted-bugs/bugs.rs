@@ -111,8 +111,8 @@ pub const BUGS: &[Bug] = &[
         clause: "G2",
         name: "key a body without created_at by the time of processing",
         file: "crates/ledger/src/judge.rs",
-        find: "        .and_then(Timestamp::from_epoch_ms)\n        .unwrap_or_else(|| Timestamp::from_clock_ms(now_ms))",
-        replace: "        .and(None)\n        .unwrap_or_else(|| Timestamp::from_clock_ms(now_ms))",
+        find: "message.sent_at_ms.and_then(Timestamp::from_epoch_ms).unwrap_or_else",
+        replace: "message.sent_at_ms.and(None).unwrap_or_else",
         caught_by: &[Simulation, by(CONTRACT, "a_body_without_identity_is_kept_under_its_group")],
     },
     Bug {
