@@ -8,7 +8,7 @@ use std::{
 
 use ledger::{
     Attribute, Item,
-    entry::attribute,
+    entry::{COMPARED, attribute},
     item::{ITEM_BYTES_MAX, NESTING_MAX, item_bytes},
     number,
     ports::{Found, Inserted, Refusal, Table, Tables},
@@ -100,7 +100,11 @@ impl Tables for MemoryTables {
             return Err(Refusal::Content);
         }
         let tables = self.lock();
-        let find = |key: &Key| tables.get(&table)?.get(key).cloned();
+        let is_read = |name: &str| table == Table::Claims || COMPARED.contains(&name);
+        let find = |key: &Key| -> Option<Item> {
+            let item = tables.get(&table)?.get(key)?.iter();
+            Some(item.filter(|(name, _)| is_read(name)).map(|(name, value)| (name.clone(), value.clone())).collect())
+        };
         Ok(keys.iter().flatten().map(|key| find(key).map_or(Found::Absent, Found::Item)).collect())
     }
 }

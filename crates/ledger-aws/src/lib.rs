@@ -18,6 +18,7 @@ pub use alerts::SnsAlerts;
 pub use aws_config::SdkConfig;
 pub use clock::SystemClock;
 pub use cloudwatch::CloudWatchMetrics;
+pub use convert::to_item;
 pub use failures::SqsFailures;
 pub use ledger_reader::{LedgerReader, ReadError};
 pub use logs::init as init_logs;

@@ -19,6 +19,7 @@ use aws_sdk_dynamodb::{
 };
 use ledger::{
     Item,
+    entry::COMPARED,
     ports::{Found, Inserted, Refusal, Table, Tables},
 };
 use tracing::warn;
@@ -66,8 +67,14 @@ impl Tables for DynamoTables {
     async fn read(&self, table: Table, keys: Vec<Item>, budget_ms: u64) -> Result<Vec<Found>, Refusal> {
         let name = self.name(table);
         let keys: Vec<_> = keys.into_iter().map(convert::to_attributes).collect();
-        let request = KeysAndAttributes::builder().set_keys(Some(keys.clone())).consistent_read(true).build();
-        let request = request.map_err(|_| Refusal::Content)?;
+        let mut request = KeysAndAttributes::builder().set_keys(Some(keys.clone())).consistent_read(true);
+        if table == Table::Entries {
+            let placeholders = (0..COMPARED.len()).map(|n| format!("#{n}"));
+            request = request.projection_expression(placeholders.clone().collect::<Vec<_>>().join(","));
+            let names = placeholders.zip(COMPARED.map(str::to_owned)).collect();
+            request = request.set_expression_attribute_names(Some(names));
+        }
+        let request = request.build().map_err(|_| Refusal::Content)?;
         let answer = within(budget_ms, self.client.batch_get_item().request_items(name, request).send()).await?;
         let mut items = answer.responses.and_then(|mut tables| tables.remove(name)).unwrap_or_default();
         let unprocessed = answer.unprocessed_keys.and_then(|mut tables| tables.remove(name));
@@ -126,6 +133,9 @@ pub(crate) fn found(key: &Attributes, items: &mut Vec<Attributes>, unprocessed: 
     if unprocessed.iter().any(has_key) { Found::Unprocessed } else { Found::Absent }
 }
 
+/// Bytes of AWS's words in a line: who may not do what, with two ARNs.
+const WORDS_BYTES_MAX: usize = 1_024;
+
 const NO_CODE: Cow<'static, str> = Cow::Borrowed("NoCode");
 
 /// Codes of AWS for a request at fault. Its words on it can quote what it was sent, which no log may hold (G11).
@@ -133,7 +143,8 @@ const AT_FAULT: [&str; 3] = ["ValidationException", "SerializationException", "V
 
 /// AWS's words on an error, where they quote no value.
 fn words<'w>(code: Option<&str>, message: Option<&'w str>) -> &'w str {
-    message.filter(|_| code.is_some_and(|code| !AT_FAULT.contains(&code))).unwrap_or_default()
+    let words = message.filter(|_| code.is_some_and(|code| !AT_FAULT.contains(&code))).unwrap_or_default();
+    &words[..words.floor_char_boundary(WORDS_BYTES_MAX)]
 }
 
 /// Waits for a call no longer than its budget.

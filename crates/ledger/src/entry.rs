@@ -281,6 +281,20 @@ impl Entry {
     }
 }
 
+/// The attributes of an entry that is compared with a message. Extensions are no part of an event's content, and would
+/// let a small message bring back as much as an item holds.
+pub const COMPARED: [&str; 9] = [
+    attribute::TENANT_ID,
+    attribute::SK,
+    attribute::EVENT_TYPE,
+    attribute::ROUTE,
+    attribute::PAYLOAD,
+    attribute::RAW,
+    attribute::CONTENT_SHA256,
+    attribute::SEQUENCE_NUMBER,
+    attribute::RETRIES,
+];
+
 /// The content of a stored entry; `None` if the item is no entry of ours.
 pub fn stored_content(item: &Item) -> Option<ContentHash> {
     if let Some(Attribute::B(content)) = item.get(attribute::CONTENT_SHA256) {

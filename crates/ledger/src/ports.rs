@@ -60,7 +60,8 @@ pub trait Tables: Sync {
         budget_ms: u64,
     ) -> impl Future<Output = Result<Vec<Inserted>, Refusal>> + Send;
 
-    /// One consistent read of up to 100 different keys. Answers in the order of `keys`, within `budget_ms`.
+    /// One consistent read of up to 100 different keys; of an entry what is `entry::COMPARED`. Answers in the order of
+    /// `keys`, within `budget_ms`.
     fn read(
         &self,
         table: Table,

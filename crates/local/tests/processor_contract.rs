@@ -4,11 +4,11 @@ mod support;
 
 use aws_sdk_dynamodb::{Client, types::AttributeValue};
 use ledger::{
-    Attribute, Item,
+    Attribute, EntryKey, Item,
     entry::claim_key_item,
-    ports::{Found, Inserted, Table, Tables},
+    ports::{Inserted, Table, Tables},
 };
-use ledger_aws::DynamoTables;
+use ledger_aws::{DynamoTables, to_item};
 use local::Cloud;
 use testkit::contract::{self, Subject};
 
@@ -27,6 +27,14 @@ impl Dynamo {
         Self { client: Client::new(&sdk_config), tables, cloud }
     }
 
+    /// An entry, whole.
+    async fn entry(&self, key: &EntryKey) -> Item {
+        let text = |text: &str| AttributeValue::S(text.to_owned());
+        let request = self.client.get_item().table_name(self.name(Table::Entries)).consistent_read(true);
+        let request = request.key("tenant_id", text(key.tenant_id.as_str())).key("sk", text(&key.sk));
+        to_item(request.send().await.unwrap().item.unwrap())
+    }
+
     fn name(&self, table: Table) -> String {
         match table {
             Table::Claims => self.cloud.deployment().idempotency_table(),
@@ -42,26 +50,12 @@ impl Subject for Dynamo {
         &self.tables
     }
 
-    /// Finds the keys by a scan, and reads the items through the port.
     async fn items(&self, table: Table) -> Vec<Item> {
         // A scan ends after a megabyte.
         let mut pages = self.client.scan().table_name(self.name(table)).consistent_read(true).into_paginator().send();
-        let key_names: &[&str] = match table {
-            Table::Claims => &["pk"],
-            Table::Entries => &["tenant_id", "sk"],
-        };
         let mut items = Vec::new();
-        let mut scan = Vec::new();
         while let Some(page) = pages.next().await {
-            scan.extend(page.unwrap().items.unwrap_or_default());
-        }
-        for scanned in scan {
-            let key =
-                key_names.iter().map(|name| ((*name).to_owned(), Attribute::S(scanned[*name].as_s().unwrap().clone())));
-            match self.tables.read(table, vec![key.collect()], 5_000).await.unwrap().remove(0) {
-                Found::Item(item) => items.push(item),
-                other => panic!("{other:?}"),
-            }
+            items.extend(page.unwrap().items.unwrap_or_default().into_iter().map(to_item));
         }
         items
     }
@@ -105,12 +99,11 @@ async fn every_body_of_the_corpus_is_recorded_at_once_and_reads_back_equal() {
         let mut entry = judged.entry.fitting(body, judged.content);
         // Entries of one event would meet under one key.
         entry.key.sk = format!("2026-01-15T09:30:00.000000000Z#{number}");
-        let key = entry.key.to_item();
+        let key = entry.key.clone();
         let item = entry.into_item();
         let inserted = subject.tables.insert(Table::Entries, vec![item.clone()], 5_000).await;
         assert_eq!(inserted, Ok(vec![Inserted::Done]), "{body}");
-        let found = subject.tables.read(Table::Entries, vec![key], 5_000).await.unwrap().remove(0);
-        assert_eq!(found, Found::Item(item.clone()), "{body}");
+        assert_eq!(subject.entry(&key).await, item, "{body}");
         assert_eq!(stored_content(&item), Some(judged.content), "{body}");
     }
     subject.cloud.stop().await.unwrap();
@@ -158,11 +151,10 @@ async fn no_entry_of_an_arbitrary_body_is_refused_and_every_one_reads_back_equal
         let judged = ledger::judge(&testkit::bodies::message(number, "g", &body), 1_768_469_400_000);
         let mut entry = judged.entry.fitting(&body, judged.content);
         entry.key.sk = format!("2026-01-15T09:30:00.000000000Z#{number}");
-        let (key, item) = (entry.key.to_item(), entry.into_item());
+        let (key, item) = (entry.key.clone(), entry.into_item());
         let inserted = subject.tables.insert(Table::Entries, vec![item.clone()], 5_000).await;
         assert_eq!(inserted, Ok(vec![Inserted::Done]), "{body}");
-        let found = subject.tables.read(Table::Entries, vec![key], 5_000).await.unwrap().remove(0);
-        assert_eq!(found, Found::Item(item), "{body}");
+        assert_eq!(subject.entry(&key).await, item, "{body}");
     }
     subject.cloud.stop().await.unwrap();
 }

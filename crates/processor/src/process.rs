@@ -167,9 +167,10 @@ enum Claimed {
 impl Claimed {
     /// What a claim that was there before says.
     fn stored(key: &ClaimKey, claim: StoredClaim) -> Self {
-        let Some(content) = claim.content else { return Self::WithItsEntry };
-        match claim.sk.and_then(|sk| EntryKey::claimed(key, &sk)) {
-            Some(key) => Self::Won(Winner {
+        let entry = claim.sk.as_deref().map(|sk| EntryKey::claimed(key, sk));
+        match (entry, claim.content) {
+            (None, None) => Self::WithItsEntry,
+            (Some(Some(key)), Some(content)) => Self::Won(Winner {
                 key,
                 content,
                 created_at: claim.created_at,
@@ -177,7 +178,7 @@ impl Claimed {
                 is_fresh: false,
             }),
             // Somebody has changed it: which entry it stands for cannot be told.
-            None => Self::Failed { code: Cow::Borrowed("UnreadableClaim") },
+            _ => Self::Failed { code: Cow::Borrowed("UnreadableClaim") },
         }
     }
 }
@@ -453,10 +454,11 @@ impl<'m> Batch<'m> {
         }
     }
 
-    /// Takes from the front what travels together: ordinary bodies, or a large one by itself, so that a large one delays
-    /// its like alone and the clock is looked at between them.
+    /// Takes from the front what travels together: ordinary bodies, or what may be large by itself, so that it delays its
+    /// like alone and the clock is looked at between them. What stands under a taken key is anybody's, of any size.
     fn cut(&self, waiting: &mut Vec<Statement>) -> Vec<Statement> {
-        let is_large = |statement: &Statement| is_large(self.cases[statement.case].message);
+        let is_large =
+            |statement: &Statement| statement.known == Known::Taken || is_large(self.cases[statement.case].message);
         let ordinary = waiting.iter().take_while(|statement| !is_large(statement)).count();
         waiting.drain(..ordinary.max(1).min(waiting.len())).collect()
     }
@@ -530,10 +532,8 @@ impl<'m> Batch<'m> {
         let (content, body) = (case.content, &case.message.body);
         let entry = case.take_entry(self.now_ms);
         let key = statement.key.clone();
+        let entry = if statement.is_refused { entry.into_refused(RawBody::new(body, content)) } else { entry };
         let mut entry = if statement.is_conflict { entry.into_conflict(key) } else { Entry { key, ..entry } };
-        if statement.is_refused {
-            entry = entry.into_refused(RawBody::new(body, content));
-        }
         entry.ttl = expiry(self.now_ms / 1000, self.settings.entry_ttl_days);
         entry.is_indexed = self.settings.is_ready_indexed || entry.status != Status::Ready;
         let entry = entry.fitting(body, content);

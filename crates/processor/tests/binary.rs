@@ -3,11 +3,10 @@
 use std::{collections::BTreeMap, sync::Arc, sync::Mutex, time::Duration};
 
 use ledger::{
-    Item,
+    ClaimKey, EntryKey, EventId, Item, TenantId,
     entry::{attribute, text_of},
-    ports::{Found, Table, Tables},
 };
-use ledger_aws::DynamoTables;
+use ledger_aws::LedgerReader;
 use local::{Cloud, Function, Options, deployment::Role, lambda, lambda::Code, process::Binary, process::Process};
 use serde_json::{Value, json};
 use testkit::bodies::{again, costly, envelope, event, message};
@@ -112,16 +111,16 @@ impl Processor {
 async fn entries(cloud: &Cloud, keys: &[(&str, &str)]) -> Vec<Item> {
     let deployment = cloud.deployment();
     let sdk_config = ledger_aws::sdk_config_at(cloud.endpoint_url(), &deployment.region);
-    let tables = DynamoTables::new(&sdk_config, deployment.idempotency_table(), deployment.events_table());
+    let reader = LedgerReader::new(&sdk_config, deployment.idempotency_table(), deployment.events_table());
     let mut found = Vec::new();
     for (tenant_id, sk) in keys {
-        let key = [(attribute::TENANT_ID, tenant_id), (attribute::SK, sk)];
-        let key = key.map(|(name, value)| (name.to_owned(), ledger::Attribute::S((*value).to_owned())));
-        match tables.read(Table::Entries, vec![Item::from(key)], 5_000).await.unwrap().remove(0) {
-            Found::Item(item) => found.push(item),
-            other => panic!("{tenant_id} {sk}: {other:?}"),
-        }
+        let tenant_id = TenantId::parse(tenant_id).unwrap();
+        let key = EntryKey { tenant_id: tenant_id.clone(), sk: (*sk).to_owned() };
+        let event_id = EventId::parse(key.event_id()).unwrap();
+        let entries = reader.entries(&ClaimKey { tenant_id, event_id }).await.unwrap();
+        found.extend(entries.into_iter().filter(|entry| EntryKey::from_item(entry).as_ref() == Some(&key)));
     }
+    assert_eq!(found.len(), keys.len());
     found
 }
 

@@ -74,6 +74,14 @@ macro_rules! for_each_case {
             a_claim_without_entry_is_finished_where_it_claimed
             a_claim_of_the_go_system_is_a_duplicate
             a_claim_that_vanishes_before_it_is_read_fails_the_message
+            an_entry_that_vanishes_before_it_is_read_fails_the_message
+            an_entry_of_an_earlier_claim_has_its_own_ttl
+            a_message_whose_claim_another_finished_is_a_redelivery
+            a_conflict_that_dynamodb_refuses_is_still_a_conflict
+            twins_of_a_conflict_fail_with_it
+            what_comes_back_behind_the_first_failed_of_its_group_is_left
+            a_failed_claim_of_one_group_leaves_an_equal_message_of_another_alone
+            small_duplicates_of_large_entries_cost_their_neighbours_nothing
             an_unprocessed_key_is_asked_for_again
             an_entry_found_in_the_place_of_another_is_compared_not_trusted
             an_equal_entry_left_by_an_expired_claim_is_a_duplicate
@@ -563,6 +571,90 @@ cases! {
         assert_eq!(report.failed, [0]);
     }
 
+    async fn an_entry_that_vanishes_before_it_is_read_fails_the_message(bench) {
+        bench.run(&[event(1, "a", "1")]).await;
+        bench.subject.delete_claim("a#1").await;
+        // The insert finds the entry; before the read, TTL deletes it.
+        let vanishing = VanishingEntries { bench: &bench };
+        let deadline_ms = bench.clock.now_ms() + TIMEOUT_MS;
+        let report = process(&vanishing, bench.clock, SETTINGS, &[event(2, "a", "1")], deadline_ms).await;
+        assert_eq!(report.failed, [0]);
+    }
+
+    async fn an_entry_of_an_earlier_claim_has_its_own_ttl(bench) {
+        let settings = Settings { entry_ttl_days: 3, ..SETTINGS };
+        let first = event(1, "a", "1");
+        bench.tables.plan_times(Operation::Insert, Table::Entries, &Fault::Refused(throttled()), 4);
+        bench.run_with(settings, std::slice::from_ref(&first)).await;
+        bench.clock.advance_ms(DAY_MS);
+        let report = bench.run_with(settings, &[again(&first)]).await;
+        assert_eq!(report.outcomes, [Outcome::Finished(None)]);
+        let ttl = (bench.clock.now_ms() + 3 * DAY_MS) / 1_000;
+        assert_eq!(number_of(&bench.entries().await[0], "ttl"), Some(ttl.to_string()));
+        assert_eq!(text(&bench.subject.items(Table::Claims).await[0], "event_type"), "user.created");
+    }
+
+    async fn a_message_whose_claim_another_finished_is_a_redelivery(bench) {
+        let first = event(1, "a", "1");
+        bench.tables.plan_times(Operation::Insert, Table::Entries, &Fault::Refused(throttled()), 4);
+        bench.run(std::slice::from_ref(&first)).await;
+        bench.run(&[message(2, "b", envelope("a", "1"))]).await;
+        assert_eq!(bench.run(&[again(&first)]).await.outcomes, [Outcome::Redelivery]);
+    }
+
+    async fn a_conflict_that_dynamodb_refuses_is_still_a_conflict(bench) {
+        bench.run(&[event(1, "a", "1")]).await;
+        bench.tables.plan(Operation::Insert, Table::Entries, Fault::Some(vec![0], Refusal::Content));
+        let changed = with(envelope("a", "1"), "/payload/id", json!("u-2"));
+        let report = bench.run(&[message(2, "a", changed)]).await;
+        assert_eq!(report.outcomes, [Outcome::Invalid(FailureClass::Conflict)]);
+        let conflict = &bench.entries().await[1];
+        assert!(matches!(conflict.get(attribute::RAW), Some(Attribute::B(_))), "kept raw");
+    }
+
+    async fn twins_of_a_conflict_fail_with_it(bench) {
+        bench.run(&[event(1, "a", "1")]).await;
+        bench.tables.plan_times(Operation::Insert, Table::Entries, &Fault::Refused(throttled()), 4);
+        let changed = with(envelope("a", "1"), "/payload/id", json!("u-2"));
+        let report = bench.run(&[message(2, "a", changed.clone()), message(3, "b", changed)]).await;
+        assert_eq!(report.failed, [0, 1]);
+    }
+
+    async fn what_comes_back_behind_the_first_failed_of_its_group_is_left(bench) {
+        bench.run(&[event(1, "a", "2")]).await;
+        bench.subject.delete_claim("a#2").await;
+        // The first and the last are refused; between them, the key of one is taken by other content.
+        bench.tables.plan(Operation::Insert, Table::Entries, Fault::Some(vec![0, 2], throttled()));
+        bench.tables.plan_times(Operation::Insert, Table::Entries, &Fault::Some(vec![0, 1], throttled()), 3);
+        let changed = with(envelope("a", "2"), "/payload/id", json!("u-2"));
+        let report = bench.run(&[event(2, "a", "1"), message(3, "a", changed), event(4, "a", "3")]).await;
+        assert_eq!(report.failed, [0, 1, 2]);
+        assert_eq!(bench.entries().await.len(), 1);
+    }
+
+    async fn a_failed_claim_of_one_group_leaves_an_equal_message_of_another_alone(bench) {
+        bench.tables.plan_times(Operation::Insert, Table::Claims, &Fault::Some(vec![0], throttled()), 4);
+        let equal = |number, group| message(number, group, envelope("a", "x"));
+        assert_eq!(bench.run(&[event(1, "a", "0"), equal(2, "a"), equal(3, "b")]).await.failed, [0, 1]);
+    }
+
+    async fn small_duplicates_of_large_entries_cost_their_neighbours_nothing(bench) {
+        // Extensions are no part of the content, so these are equal, whether they have some or not.
+        let large = |number: u64| {
+            let mut envelope = envelope("h", &number.to_string());
+            envelope["x"] = json!("x".repeat(250_000));
+            message(number, "h", envelope)
+        };
+        for number in 0..9 {
+            assert_eq!(bench.run(&[large(number)]).await.failed, NOTHING);
+        }
+        let small = |number: u64| message(100 + number, &format!("g{number}"), envelope("h", &number.to_string()));
+        let mut batch: Vec<_> = (0..9).map(small).collect();
+        batch.push(event(200, "quiet", "1"));
+        let slow = Bench { tables: bench.tables.with_pace(9), ..bench };
+        assert_eq!(slow.run(&batch).await.failed, NOTHING);
+    }
+
     async fn an_unprocessed_key_is_asked_for_again(bench) {
         let messages = [event(1, "a", "1"), event(2, "b", "2")];
         bench.run(&messages).await;
@@ -757,6 +849,24 @@ cases! {
         let ttl = |item: &Item| number_of(item, "ttl").and_then(|ttl| ttl.parse::<u64>().ok());
         assert_eq!(ttl(&bench.subject.items(Table::Claims).await[0]), Some(START_MS / 1000 + 2 * 86_400));
         assert_eq!(ttl(&bench.entries().await[0]), Some(START_MS / 1000 + 3 * 86_400));
+    }
+}
+
+/// Tables in which no entry is found.
+struct VanishingEntries<'b, 's, S: Subject> {
+    bench: &'b Bench<'s, S>,
+}
+
+impl<S: Subject> Tables for VanishingEntries<'_, '_, S> {
+    async fn insert(&self, table: Table, items: Vec<Item>, budget_ms: u64) -> Result<Vec<Inserted>, Refusal> {
+        self.bench.tables.insert(table, items, budget_ms).await
+    }
+
+    async fn read(&self, table: Table, keys: Vec<Item>, budget_ms: u64) -> Result<Vec<ledger::ports::Found>, Refusal> {
+        match table {
+            Table::Claims => self.bench.tables.read(table, keys, budget_ms).await,
+            Table::Entries => Ok(vec![ledger::ports::Found::Absent; keys.len()]),
+        }
     }
 }
 
