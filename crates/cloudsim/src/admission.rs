@@ -304,6 +304,23 @@ pub const MAPPING_RULES: &[Rule<MappingSettings>] = &[
         admits: |mapping| Some(mapping.of_stream()?.concurrency_max.is_none()),
     },
     Rule {
+        claim: "a queue's mapping has no settings of a stream",
+        parameter: "StartingPosition",
+        code: InvalidParameterValueException,
+        words: None,
+        source: MAPPING_PAGE,
+        admits: |mapping| {
+            let mapping = mapping.of_queue()?;
+            let numbers = [
+                mapping.parallelization_factor,
+                mapping.tumbling_window_seconds,
+                mapping.retry_attempts_max,
+                mapping.record_age_seconds_max,
+            ];
+            Some(mapping.starting_position.is_none() && numbers == [None; 4])
+        },
+    },
+    Rule {
         claim: "what a stream's mapping gives up goes to a standard queue or topic",
         parameter: "DestinationConfig",
         code: InvalidParameterValueException,

@@ -202,7 +202,9 @@ impl EntrySummary {
     /// class is also given before anybody looks at the type, so its type is the producer's own word: taken for a name
     /// of a count, it would let a producer make an item grow until DynamoDB refuses it.
     fn counted_type_as(&self, verdict: Verdict) -> &str {
-        let Some(event_type) = self.event_type.as_deref() else { return UNKNOWN_EVENT_TYPE };
+        // A longer type is no entry's of ours, and a name that long is none that DynamoDB takes.
+        let event_type = self.event_type.as_deref().filter(|name| name.len() <= envelope::EVENT_TYPE_BYTES_MAX);
+        let Some(event_type) = event_type else { return UNKNOWN_EVENT_TYPE };
         let failure = self.failure.as_ref().filter(|_| verdict == Verdict::Invalid);
         let had_schema = match failure {
             None if verdict == Verdict::Ready => true,

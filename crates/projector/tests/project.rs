@@ -89,6 +89,50 @@ fn mixed() -> Vec<Record> {
     ]
 }
 
+fn revalidated(sequence: u64, tenant: &str, event_type: &str) -> Record {
+    let entry = entry(tenant, sequence, Verdict::Ready, NOW_MS);
+    let event_type = Some(event_type.to_owned());
+    record(sequence, Change::Revalidated(EntrySummary { event_type, is_revalidated: true, ..entry }))
+}
+
+/// Projects records whose counts need more than one transaction, and compares the counts.
+fn is_counted_in_several_transactions(records: &[Record]) {
+    let world = World::at(NOW_MS);
+    assert_eq!(world.invoke(&settings(), batch(records), TIMEOUT_MS).unwrap().outcome, Outcome::Done);
+    assert_eq!(world.projection(), expected(records));
+    assert!(world.state().table.transactions > 1);
+}
+
+#[test]
+fn a_full_transaction_has_room_for_the_mark_of_what_is_incomplete() {
+    let mut records: Vec<Record> =
+        (1..=150).map(|number| appended(number, &format!("tenant-{number}"), Verdict::Ready)).collect();
+    records.insert(0, unreadable(0));
+    is_counted_in_several_transactions(&records);
+}
+
+#[test]
+fn revalidations_of_more_days_than_one_transaction_takes_are_committed_in_several() {
+    let records: Vec<Record> =
+        (1..=150).map(|number| revalidated(number, &format!("tenant-{number}"), "user.created")).collect();
+    is_counted_in_several_transactions(&records);
+}
+
+#[test]
+fn revalidations_of_more_types_than_one_update_may_change_are_committed_in_several() {
+    let records: Vec<Record> = (1..=400).map(|number| revalidated(number, "a", &format!("type-{number}"))).collect();
+    is_counted_in_several_transactions(&records);
+}
+
+#[test]
+fn a_type_too_long_for_an_attribute_stops_no_shard() {
+    let world = World::at(NOW_MS);
+    let long = EntrySummary { event_type: Some("x".repeat(65_536)), ..entry("a", 1, Verdict::Ready, NOW_MS) };
+    let records = [record(1, Change::Appended(long)), appended(2, "b", Verdict::Ready)];
+    assert_eq!(world.invoke(&settings(), batch(&records), TIMEOUT_MS).unwrap().outcome, Outcome::Done);
+    assert_eq!(world.projection(), expected(&records));
+}
+
 #[test]
 fn a_batch_is_counted_measured_and_alerted_once() {
     let world = World::at(NOW_MS);

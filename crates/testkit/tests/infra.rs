@@ -414,6 +414,14 @@ fn admit<S: std::fmt::Debug>(rules: &[Rule<S>], settings: &S, idle: &mut BTreeSe
     }
 }
 
+// Lambda deletes the messages that a filter leaves out.
+#[test]
+fn no_filter_stands_between_the_queue_and_the_processor() {
+    let configuration = configuration();
+    let planned = Planned { configuration: &configuration, variables: Variables::Default };
+    assert_eq!(planned.mapping(configuration.block("resource", "events_queue")).filters, 0);
+}
+
 // On AWS every call of the projector costs money; on a laptop nobody wants to wait for the numbers.
 #[test]
 fn terraform_gathers_records_for_five_seconds_and_the_local_cloud_does_not() {
@@ -509,7 +517,7 @@ impl Planned<'_> {
             batching_window_seconds: number("maximum_batching_window_in_seconds"),
             parallelization_factor: number("parallelization_factor"),
             tumbling_window_seconds: number("tumbling_window_in_seconds"),
-            filters: block.all("filter_criteria").flat_map(|criteria| criteria.all("filter")).count(),
+            filters: block.all("filter_criteria").map(|criteria| criteria.blocks.len()).sum(),
             starting_position: self.attribute(block, "starting_position").map(|position| unquoted(&position)),
             retry_attempts_max: number("maximum_retry_attempts"),
             record_age_seconds_max: number("maximum_record_age_in_seconds"),
@@ -621,7 +629,12 @@ fn know(block: &Block, attributes: &str, blocks: &str) {
     }
     for inner in &block.blocks {
         assert!(is_in(blocks, &inner.kind), "{labels}: the rules do not know {}", inner.kind);
+        assert!(is_plain(inner), "{labels}: the rules cannot see what a dynamic block makes");
     }
+}
+
+fn is_plain(block: &Block) -> bool {
+    block.blocks.iter().all(|inner| inner.kind != "dynamic" && is_plain(inner))
 }
 
 fn integer(text: &str) -> i64 {

@@ -138,6 +138,8 @@ fn mapping_cases() -> Vec<Case<MappingSettings>> {
             MappingSettings { concurrency_max: Some(2), ..stream() },
             invalid(Some("Unsupported ScalingConfig parameter for given event source mapping type.")),
         ),
+        on_page(MappingSettings { parallelization_factor: Some(1), ..fifo() }, invalid(None)),
+        on_page(MappingSettings { starting_position: Some("LATEST".to_owned()), ..fifo() }, invalid(None)),
         on(
             "stream_mapping/stream-on-success-refused",
             MappingSettings { has_on_success: true, ..stream() },
