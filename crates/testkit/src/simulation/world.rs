@@ -70,8 +70,9 @@ const ATTEMPT_MS: u64 = 2_000;
 /// Until a request whose answer nobody waits for any more is done all the same.
 const DELAY_MS_MAX: u64 = 60_000;
 const STALL_MS_MAX: u64 = 200_000;
-/// Calls of one invocation, all attempts included (G12).
-const PROCESSOR_CALLS_MAX: usize = 120;
+/// Calls of one invocation, pauses and all attempts included (G12). A processor that is refused everything makes about
+/// seven for a request that it gives up, of which it has one for each group with a large body.
+const PROCESSOR_CALLS_MAX: usize = 80;
 const PROJECTOR_CALLS_MAX: usize = 400;
 /// An answer for want of time comes no earlier than this before the deadline: the margin that the processor keeps, and
 /// the least time that it begins a call with.
