@@ -306,6 +306,9 @@ fn draw_send(
         (0, Some(earlier)) => Send { number, at_ms, ..earlier },
         (1..=2, Some(earlier)) if earlier.recipe.kind.has_identity() => {
             let is_spelled_otherwise = random.bool();
+            // Some producers send what another group has sent.
+            let group = if random.u8(..8) == 0 { *pick(random, tenants) } else { earlier.recipe.group };
+            let earlier = Send { recipe: Recipe { group, ..earlier.recipe }, ..earlier };
             // A body that is kept raw is equal to nothing but itself.
             let recipe = match earlier.recipe.kind.is_raw() {
                 true => earlier.recipe,
