@@ -89,6 +89,15 @@ fn a_table_that_takes_no_writes_lets_no_alert_leave() {
 }
 
 #[test]
+fn others_that_are_faster_at_the_alert_windows_ten_times_in_a_row_fail_no_batch() {
+    let world = World::at(NOW_MS);
+    world.state().rivals = 10;
+    assert_eq!(world.invoke(&settings(), batch(&mixed()), TIMEOUT_MS).unwrap().outcome, Outcome::Done);
+    let state = world.state();
+    assert_eq!((state.rivals, state.alerts.len(), state.table.transactions), (0, 2, 1));
+}
+
+#[test]
 fn a_commit_that_keeps_failing_does_not_alert_anew_with_every_retry() {
     for fault in [Fault::Refused, Fault::Busy, Fault::Hangs] {
         let world = World::at(NOW_MS);

@@ -12,7 +12,7 @@ use std::{
 
 use cloudsim::projections::MemoryProjections;
 use ledger::{
-    alert::AlertMessage,
+    alert::{AlertMessage, Windows},
     metric::{DATA_PER_CALL_MAX, Datum, VALUES_PER_DATUM_MAX},
     ports::{Clock, Found, Refusal},
     projection::Projection,
@@ -56,6 +56,8 @@ pub struct State {
     pub faults: Vec<Fault>,
     /// What happens at every call of a kind, whatever `faults` say.
     pub outages: BTreeMap<&'static str, Fault>,
+    /// How often another shard still writes the alert windows just before this one does.
+    pub rivals: usize,
     /// Every call waits for its turn.
     is_stepped: bool,
     random: Random,
@@ -167,6 +169,16 @@ impl World {
 }
 
 impl State {
+    fn update(&mut self, update: Update) -> Result<Updated, Refusal> {
+        if self.rivals > 0 && update.key == ProjectionKey::alert_windows() {
+            self.rivals -= 1;
+            let windows = self.table.get(&update.key).map(Windows::from_item).unwrap_or_default();
+            let now_ms = self.now_ms;
+            assert_eq!(self.written(|table| table.update(windows.to_update(now_ms))), Ok(Updated::Done));
+        }
+        self.written(|table| table.update(update))
+    }
+
     fn written<T>(&mut self, write: impl FnOnce(&mut MemoryProjections) -> T) -> T {
         let answer = write(&mut self.table);
         assert!(self.table.item_bytes_max <= ITEM_BYTES_MAX, "an item has {} bytes", self.table.item_bytes_max);
@@ -181,7 +193,7 @@ impl Projections for World {
     }
 
     async fn update(&self, update: Update, budget_ms: u64) -> Result<Updated, Refusal> {
-        self.call("update", budget_ms, |state| state.written(|table| table.update(update)), None).await?
+        self.call("update", budget_ms, |state| state.update(update), None).await?
     }
 
     async fn transact(&self, updates: Vec<Update>, budget_ms: u64) -> Result<Transacted, Refusal> {

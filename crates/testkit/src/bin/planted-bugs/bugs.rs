@@ -390,7 +390,6 @@ pub const BUGS: &[Bug] = &[
         find: "            Some(FailureSummary { class: Some(FailureClass::SchemaViolation), .. }) => true,",
         replace: "            Some(FailureSummary { class: Some(FailureClass::SchemaViolation | FailureClass::TooLarge), .. }) => true,",
         caught_by: &[
-            Simulation,
             by(
                 PROJECT,
                 "bounds::a_hundred_thousand_types_and_pointers_of_one_tenant_cost_neither_metrics_nor_alerts_nor_bytes",
@@ -421,6 +420,14 @@ pub const BUGS: &[Bug] = &[
         find: "self.event_type.as_deref().filter(|name| name.len() <= envelope::EVENT_TYPE_BYTES_MAX);",
         replace: "self.event_type.as_deref();",
         caught_by: &[by(PROJECT, "a_type_too_long_for_an_attribute_stops_no_shard")],
+    },
+    Bug {
+        clause: "G9",
+        name: "count an event that is too large under its producer's own type",
+        file: "crates/ledger/src/projection.rs",
+        find: "            Some(failure) if failure.had_no_schema() => false,",
+        replace: "            Some(FailureSummary { class: Some(FailureClass::TooLarge), .. }) => true,\n            Some(failure) if failure.had_no_schema() => false,",
+        caught_by: &[Simulation],
     },
     Bug {
         clause: "G9",
@@ -555,6 +562,17 @@ pub const BUGS: &[Bug] = &[
         find: "                Err(Refusal::Content) => return Err(stopped(&Refusal::Content, \"alert windows refused\")),\n                Err(Refusal::Transient { code }) => {",
         replace: "                Err(Refusal::Content) => return Err(stopped(&Refusal::Content, \"alert windows refused\")),\n                Err(Refusal::Transient { .. }) if attempt > 0 => return Ok(plan),\n                Err(Refusal::Transient { code }) => {",
         caught_by: &[by(PROJECT, "outages::a_table_that_takes_no_writes_lets_no_alert_leave")],
+    },
+    Bug {
+        clause: "G10",
+        name: "give a batch up when others are faster at the alert windows",
+        file: PROJECT_RS,
+        find: "                    windows = item.as_ref().map(Windows::from_item).unwrap_or_default();\n                    self.back_off(attempt).await;",
+        replace: "                    windows = item.as_ref().map(Windows::from_item).unwrap_or_default();\n                    if attempt + 1 == READ_ATTEMPTS_MAX {\n                        break;\n                    }",
+        caught_by: &[by(
+            PROJECT,
+            "outages::others_that_are_faster_at_the_alert_windows_ten_times_in_a_row_fail_no_batch",
+        )],
     },
     Bug {
         clause: "G10",
