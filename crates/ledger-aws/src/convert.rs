@@ -19,6 +19,12 @@ pub fn to_attributes(item: Item) -> HashMap<String, AttributeValue> {
     item.into_iter().map(|(name, attribute)| (name, to_attribute(attribute))).collect()
 }
 
+/// The projection expression that reads these attributes alone, and the names of its placeholders: `#0` is the first.
+pub fn projection(names: &[&str]) -> (String, HashMap<String, String>) {
+    let placeholders: Vec<String> = (0..names.len()).map(|number| format!("#{number}")).collect();
+    (placeholders.join(","), placeholders.into_iter().zip(names.iter().map(|name| (*name).to_owned())).collect())
+}
+
 /// Attributes of types that nothing of ours writes (sets, say) are left out.
 pub fn to_item(attributes: HashMap<String, AttributeValue>) -> Item {
     attributes.into_iter().filter_map(|(name, attribute)| Some((name, from_attribute(attribute)?))).collect()

@@ -61,6 +61,7 @@ impl LedgerReader {
     /// The key begins with the time, so this reads the tenant's whole partition, page by page. What an entry holds of
     /// its body is left out.
     pub async fn entries(&self, key: &ClaimKey) -> Result<Vec<Item>, ReadError> {
+        let (told, names) = convert::projection(&TOLD);
         let mut pages = self
             .client
             .query()
@@ -68,10 +69,8 @@ impl LedgerReader {
             .consistent_read(true)
             .key_condition_expression("#0 = :tenant")
             .expression_attribute_values(":tenant", AttributeValue::S(key.tenant_id.to_string()))
-            .projection_expression((0..TOLD.len()).map(|n| format!("#{n}")).collect::<Vec<_>>().join(","))
-            .set_expression_attribute_names(Some(
-                TOLD.iter().enumerate().map(|(n, name)| (format!("#{n}"), (*name).to_owned())).collect(),
-            ))
+            .projection_expression(told)
+            .set_expression_attribute_names(Some(names))
             .into_paginator()
             .send();
         let mut entries = Vec::new();

@@ -1,12 +1,12 @@
 //! The projections table on DynamoDB: consistent reads, conditional updates, and transactions of them.
 
-use std::{borrow::Cow, collections::HashMap, time::Duration};
+use std::{borrow::Cow, collections::HashMap};
 
 use aws_sdk_dynamodb::{
     Client,
     operation::{transact_write_items::TransactWriteItemsError, update_item::UpdateItemError},
     types::{
-        AttributeValue, CancellationReason, KeysAndAttributes, ReturnValuesOnConditionCheckFailure, TransactWriteItem,
+        AttributeValue, CancellationReason, ReturnValuesOnConditionCheckFailure, TransactWriteItem,
         Update as UpdateRequest,
     },
 };
@@ -19,7 +19,7 @@ use ledger::{
 
 use crate::{
     convert,
-    tables::{found, refusal, within},
+    tables::{answered, consistent_read, found, refusal, within},
 };
 
 #[derive(Clone, Debug)]
@@ -37,14 +37,8 @@ impl DynamoProjections {
 impl Projections for DynamoProjections {
     async fn read(&self, keys: Vec<ProjectionKey>, budget_ms: u64) -> Result<Vec<Found>, Refusal> {
         let keys: Vec<_> = keys.iter().map(|key| convert::to_attributes(key.to_item())).collect();
-        let request = KeysAndAttributes::builder().set_keys(Some(keys.clone())).consistent_read(true).build();
-        let request = request.map_err(|_| Refusal::Content)?;
-        let call = self.client.batch_get_item().request_items(&self.table, request).send();
-        let answer = within(budget_ms, call).await?;
-        let mut items = answer.responses.and_then(|mut tables| tables.remove(&self.table)).unwrap_or_default();
-        let unprocessed = answer.unprocessed_keys.and_then(|mut tables| tables.remove(&self.table));
-        let unprocessed = unprocessed.map(|keys| keys.keys).unwrap_or_default();
-        Ok(keys.iter().map(|key| found(key, &mut items, &unprocessed)).collect())
+        let call = self.client.batch_get_item().request_items(&self.table, consistent_read(&keys, None)?).send();
+        Ok(found(&self.table, &keys, within(budget_ms, call).await?))
     }
 
     async fn update(&self, update: Update, budget_ms: u64) -> Result<Updated, Refusal> {
@@ -59,10 +53,7 @@ impl Projections for DynamoProjections {
             .set_expression_attribute_names(Some(names))
             .set_expression_attribute_values(Some(values))
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
-        let Ok(answer) = tokio::time::timeout(Duration::from_millis(budget_ms), call.send()).await else {
-            return Err(Refusal::transient("Deadline"));
-        };
-        match answer {
+        match answered(budget_ms, call.send()).await? {
             Ok(_) => Ok(Updated::Done),
             Err(error) => match error.as_service_error() {
                 Some(UpdateItemError::ConditionalCheckFailedException(failed)) => {
@@ -76,10 +67,7 @@ impl Projections for DynamoProjections {
     async fn transact(&self, updates: Vec<Update>, budget_ms: u64) -> Result<Transacted, Refusal> {
         let items = updates.iter().map(|update| transact_item(&self.table, update)).collect();
         let call = self.client.transact_write_items().set_transact_items(Some(items));
-        let Ok(answer) = tokio::time::timeout(Duration::from_millis(budget_ms), call.send()).await else {
-            return Err(Refusal::transient("Deadline"));
-        };
-        match answer {
+        match answered(budget_ms, call.send()).await? {
             Ok(_) => Ok(Transacted::Done),
             Err(error) => match error.as_service_error() {
                 Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) => {

@@ -6,7 +6,6 @@ use aws_sdk_sqs::{
     operation::get_queue_url::GetQueueUrlError,
     types::SendMessageBatchRequestEntry,
 };
-use ledger::ports::Refusal;
 use thiserror::Error;
 
 use crate::tables::refusal;
@@ -67,8 +66,7 @@ impl Queue {
         let request = self.client.send_message_batch().queue_url(&self.url).set_entries(Some(entries.collect()));
         let answer = match request.send().await.map_err(|error| refusal(&error)) {
             Ok(answer) => answer,
-            Err(Refusal::Content) => return vec![Sent::Refused("ValidationException".to_owned()); messages.len()],
-            Err(Refusal::Transient { code }) => return vec![Sent::Refused(code.into_owned()); messages.len()],
+            Err(refusal) => return vec![Sent::Refused(refusal.code().into_owned()); messages.len()],
         };
         let mut sent = vec![Sent::Refused("NoAnswer".to_owned()); messages.len()];
         let mut set = |id: &str, outcome: Sent| {

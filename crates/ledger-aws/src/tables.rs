@@ -12,6 +12,7 @@ use std::{
 use aws_sdk_dynamodb::{
     Client,
     error::{ProvideErrorMetadata, SdkError},
+    operation::batch_get_item::BatchGetItemOutput,
     types::{
         AttributeValue, BatchStatementError, BatchStatementErrorCodeEnum as Code, BatchStatementRequest,
         BatchStatementResponse, KeysAndAttributes,
@@ -65,22 +66,40 @@ impl Tables for DynamoTables {
     }
 
     async fn read(&self, table: Table, keys: Vec<Item>, budget_ms: u64) -> Result<Vec<Found>, Refusal> {
+        let attributes: Option<&[&str]> = match table {
+            Table::Claims => None,
+            Table::Entries => Some(&COMPARED),
+        };
         let name = self.name(table);
         let keys: Vec<_> = keys.into_iter().map(convert::to_attributes).collect();
-        let mut request = KeysAndAttributes::builder().set_keys(Some(keys.clone())).consistent_read(true);
-        if table == Table::Entries {
-            let placeholders = (0..COMPARED.len()).map(|n| format!("#{n}"));
-            request = request.projection_expression(placeholders.clone().collect::<Vec<_>>().join(","));
-            let names = placeholders.zip(COMPARED.map(str::to_owned)).collect();
-            request = request.set_expression_attribute_names(Some(names));
-        }
-        let request = request.build().map_err(|_| Refusal::Content)?;
-        let answer = within(budget_ms, self.client.batch_get_item().request_items(name, request).send()).await?;
-        let mut items = answer.responses.and_then(|mut tables| tables.remove(name)).unwrap_or_default();
-        let unprocessed = answer.unprocessed_keys.and_then(|mut tables| tables.remove(name));
-        let unprocessed = unprocessed.map(|keys| keys.keys).unwrap_or_default();
-        Ok(keys.iter().map(|key| found(key, &mut items, &unprocessed)).collect())
+        let request = consistent_read(&keys, attributes)?;
+        let call = self.client.batch_get_item().request_items(name, request).send();
+        Ok(found(name, &keys, within(budget_ms, call).await?))
     }
+}
+
+/// What a `BatchGetItem` asks of one table: whole items, or some attributes, keys among them.
+pub(crate) fn consistent_read(keys: &[Attributes], attributes: Option<&[&str]>) -> Result<KeysAndAttributes, Refusal> {
+    let (projection, names) = attributes.map(convert::projection).unzip();
+    let request = KeysAndAttributes::builder().set_keys(Some(keys.to_vec())).consistent_read(true);
+    let request = request.set_projection_expression(projection).set_expression_attribute_names(names);
+    request.build().map_err(|_| Refusal::Content)
+}
+
+/// What a `BatchGetItem` answers of one table, in the order of the keys.
+pub(crate) fn found(table: &str, keys: &[Attributes], answer: BatchGetItemOutput) -> Vec<Found> {
+    let mut items = answer.responses.and_then(|mut tables| tables.remove(table)).unwrap_or_default();
+    let unprocessed = answer.unprocessed_keys.and_then(|mut tables| tables.remove(table));
+    let unprocessed = unprocessed.map(|keys| keys.keys).unwrap_or_default();
+    let find = |key: &Attributes| {
+        let has_key = |item: &Attributes| key.iter().all(|(name, value)| item.get(name) == Some(value));
+        match items.iter().position(has_key) {
+            Some(at) => Found::Item(convert::to_item(items.swap_remove(at))),
+            None if unprocessed.iter().any(has_key) => Found::Unprocessed,
+            None => Found::Absent,
+        }
+    };
+    keys.iter().map(find).collect()
 }
 
 fn insert_statement(table: &str, item: Item) -> BatchStatementRequest {
@@ -125,14 +144,6 @@ fn warn_of_refused(table: &str, responses: &[BatchStatementResponse]) {
 
 pub(crate) type Attributes = HashMap<String, AttributeValue>;
 
-pub(crate) fn found(key: &Attributes, items: &mut Vec<Attributes>, unprocessed: &[Attributes]) -> Found {
-    let has_key = |item: &Attributes| key.iter().all(|(name, value)| item.get(name) == Some(value));
-    if let Some(at) = items.iter().position(has_key) {
-        return Found::Item(convert::to_item(items.swap_remove(at)));
-    }
-    if unprocessed.iter().any(has_key) { Found::Unprocessed } else { Found::Absent }
-}
-
 /// Bytes of AWS's words in a line: who may not do what, with two ARNs.
 const WORDS_BYTES_MAX: usize = 1_024;
 
@@ -147,18 +158,23 @@ fn words<'w>(code: Option<&str>, message: Option<&'w str>) -> &'w str {
     &words[..words.floor_char_boundary(WORDS_BYTES_MAX)]
 }
 
-/// Waits for a call no longer than its budget.
+/// Waits for a call no longer than its budget; what its error means is said.
 pub(crate) async fn within<T, E: ProvideErrorMetadata + Error + 'static>(
     budget_ms: u64,
     call: impl Future<Output = Result<T, SdkError<E>>>,
 ) -> Result<T, Refusal> {
-    match tokio::time::timeout(Duration::from_millis(budget_ms), call).await {
-        Err(_) => {
-            warn!(error = operation::<E>(), budget_ms, "call of AWS not answered in time");
-            Err(Refusal::transient("Deadline"))
-        }
-        Ok(answer) => answer.map_err(|error| refusal(&error)),
-    }
+    answered(budget_ms, call).await?.map_err(|error| refusal(&error))
+}
+
+/// The same, for callers to whom an error of the call can be an answer.
+pub(crate) async fn answered<T, E>(
+    budget_ms: u64,
+    call: impl Future<Output = Result<T, SdkError<E>>>,
+) -> Result<Result<T, SdkError<E>>, Refusal> {
+    tokio::time::timeout(Duration::from_millis(budget_ms), call).await.map_err(|_| {
+        warn!(error = operation::<E>(), budget_ms, "call of AWS not answered in time");
+        Refusal::transient("Deadline")
+    })
 }
 
 /// What an error of a whole request means; says in one line what AWS, or the way to it, had to say. The codes for a request

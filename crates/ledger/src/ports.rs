@@ -27,6 +27,14 @@ impl Refusal {
     pub fn transient(code: &'static str) -> Self {
         Self::Transient { code: Cow::Borrowed(code) }
     }
+
+    /// AWS's code, or the name of what kept the call from it.
+    pub fn code(&self) -> Cow<'static, str> {
+        match self {
+            Self::Content => Cow::Borrowed("ValidationException"),
+            Self::Transient { code } => code.clone(),
+        }
+    }
 }
 
 /// The answer to one insert.

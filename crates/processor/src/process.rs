@@ -704,7 +704,7 @@ impl<T: Tables, C: Clock> World<'_, T, C> {
                     };
                 }
             }
-            Err(refusal) => request.iter().for_each(|&at| found[at] = Err(code_of(&refusal))),
+            Err(refusal) => request.iter().for_each(|&at| found[at] = Err(refusal.code())),
         }
     }
 
@@ -735,10 +735,3 @@ const VANISHED: Cow<'static, str> = Cow::Borrowed("Vanished");
 /// An earlier message of its group failed.
 const GROUP_FAILED: Cow<'static, str> = Cow::Borrowed("GroupFailed");
 const DEADLINE: Cow<'static, str> = Cow::Borrowed("Deadline");
-
-fn code_of(refusal: &Refusal) -> Cow<'static, str> {
-    match refusal {
-        Refusal::Content => Cow::Borrowed("ValidationException"),
-        Refusal::Transient { code } => code.clone(),
-    }
-}
