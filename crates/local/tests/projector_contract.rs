@@ -10,7 +10,6 @@ mod world;
 use std::sync::Mutex;
 
 use axum::{Router, http::StatusCode, http::header::CONTENT_TYPE, response::IntoResponse};
-use cloudsim::projections::MemoryProjections;
 use ledger::{
     Attribute, FailureClass, Item, TenantId,
     entry::whole_number,
@@ -25,6 +24,7 @@ use ledger::{
 use ledger_aws::{CloudWatchMetrics, DynamoProjections, SnsAlerts, SqsFailures};
 use local::Cloud;
 use projector::{Batch, Change, Outcome, Record, Services, Settings, UnreadableRecord};
+use testkit::memory::projections::MemoryProjections;
 use world::World;
 
 const BUDGET_MS: u64 = 10_000;

@@ -8,4 +8,5 @@ pub mod clock;
 pub mod contract;
 pub mod dynamodb_json;
 pub mod faults;
+pub mod memory;
 pub mod simulation;

@@ -1,6 +1,5 @@
 //! The exact figures of the processor: DynamoDB calls and write units per event.
 
-use cloudsim::tables::MemoryTables;
 use ledger::{
     Item,
     entry::attribute,
@@ -8,6 +7,7 @@ use ledger::{
     ports::{Clock, Table},
 };
 use processor::process::{Settings, process};
+use testkit::memory::tables::MemoryTables;
 use testkit::{
     bodies::{log_line, message},
     clock::ManualClock,

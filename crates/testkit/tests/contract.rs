@@ -1,8 +1,8 @@
 //! The processor's contract on the in-memory tables.
 
-use cloudsim::tables::MemoryTables;
 use ledger::{Item, ports::Table};
 use testkit::contract::{self, Subject};
+use testkit::memory::tables::MemoryTables;
 
 struct Memory(MemoryTables);
 

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use cloudsim::tables::MemoryTables;
 use dynoxide::types::normalize_dynamo_number;
 use ledger::{
     ClaimKey, ContentHash, EntryKey, EventId, Judged, Message, TenantId, Timestamp,
@@ -13,6 +12,7 @@ use ledger::{
 use processor::process::{Outcome, Settings, process};
 use proptest::prelude::*;
 use serde_json::Value;
+use testkit::memory::tables::MemoryTables;
 use testkit::{
     bodies::{self, body, json_text, message},
     clock::ManualClock,

@@ -10,7 +10,6 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-use cloudsim::projections::MemoryProjections;
 use ledger::{
     alert::{AlertMessage, Windows},
     metric::{DATA_PER_CALL_MAX, Datum, VALUES_PER_DATUM_MAX},
@@ -20,6 +19,7 @@ use ledger::{
     projection_ports::{Alerts, Cancellation, Failures, Metrics, Projections, Transacted, Update, Updated},
 };
 use projector::{Batch, Report, Services, Settings};
+use testkit::memory::projections::MemoryProjections;
 
 /// No item may be larger, whatever tenants send.
 pub const ITEM_BYTES_MAX: usize = 10 * 1024;

@@ -20,9 +20,7 @@ use cloudsim::{
         Outcome, QueueInvocation, QueueMapping, QueueMappingConfig, StreamInvocation, StreamMapping,
         StreamMappingConfig,
     },
-    projections::MemoryProjections,
     sqs::{QueueAttributes, ReceivedMessage, SendRequest, Sqs},
-    tables::MemoryTables,
 };
 use fastrand::Rng;
 use ledger::{
@@ -49,7 +47,10 @@ use super::{
     scenario::{Act, Cuts, FAULTY_INVOCATIONS_MAX, Function, Regime, Scenario, pick},
     stream::{Change, Meaning, REMOVE, Stream},
 };
-use crate::alerts::AlertBook;
+use crate::{
+    alerts::AlertBook,
+    memory::{projections::MemoryProjections, tables::MemoryTables},
+};
 
 const QUEUE: &str = "events.fifo";
 const DEAD_LETTER_QUEUE: &str = "events-dlq.fifo";

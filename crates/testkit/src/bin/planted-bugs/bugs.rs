@@ -693,7 +693,7 @@ pub const BUGS: &[Bug] = &[
     Bug {
         clause: "G12",
         name: "read entries with their extensions",
-        file: "crates/cloudsim/src/tables.rs",
+        file: "crates/testkit/src/memory/tables.rs",
         find: "        let is_read = |name: &str| table == Table::Claims || COMPARED.contains(&name);",
         replace: "        let is_read = |name: &str| table == Table::Claims || COMPARED.contains(&name) || name == \"extensions\";",
         caught_by: &[by(CONTRACT, "small_duplicates_of_large_entries_cost_their_neighbours_nothing")],

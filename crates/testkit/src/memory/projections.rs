@@ -13,7 +13,7 @@ use ledger::{
     projection_ports::{Action, Cancellation, Condition, TRANSACTION_UPDATES_MAX, Transacted, Update, Updated},
 };
 
-use crate::tables::{READ_KEYS_MAX, is_attribute, is_key};
+use super::tables::{READ_KEYS_MAX, is_attribute, is_key};
 
 #[derive(Clone, Debug, Default)]
 pub struct MemoryProjections {
