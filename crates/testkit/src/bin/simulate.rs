@@ -15,7 +15,11 @@ use std::{
 };
 
 use clap::Parser;
-use testkit::simulation::{Broken, Cuts, Fault, TENANTS, Totals, attempt, check, shrink};
+use strum::VariantNames as _;
+use testkit::{
+    ports::Fault,
+    simulation::{Broken, Cuts, TENANTS, Totals, attempt, check, shrink},
+};
 
 /// Schedules between two lines of progress.
 const PROGRESS: u64 = 50_000;
@@ -50,7 +54,7 @@ struct Options {
 }
 
 fn fault(name: &str) -> Result<Fault, String> {
-    Fault::parse(name).ok_or_else(|| format!("one of {}", Fault::ALL.map(Fault::name).join(", ")))
+    name.parse().map_err(|_| format!("one of {}", Fault::VARIANTS.join(", ")))
 }
 
 fn tenant(name: &str) -> Result<&'static str, String> {
@@ -152,7 +156,7 @@ fn command(seed: u64, cuts: &Cuts) -> String {
         }
     };
     add("sends", cuts.sends.iter().map(usize::to_string).collect());
-    add("faults", cuts.faults.iter().map(|fault| fault.name()).collect());
+    add("faults", cuts.faults.iter().map(Fault::to_string).collect());
     add("tenant", cuts.tenant.map(str::to_owned).into_iter().collect());
     if cuts.has_no_acts {
         command.push_str(" --without-acts");

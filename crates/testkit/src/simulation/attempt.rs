@@ -5,12 +5,14 @@ use std::{
     panic::{self, AssertUnwindSafe},
 };
 
+use strum::VariantArray as _;
+
 use super::{
-    fault::Fault,
     recipe::TENANTS,
     scenario::{Cuts, Regime, Scenario},
     world::{Ending, Totals, run},
 };
+use crate::ports::Fault;
 
 /// One seed in so many is run twice, to see that it goes the same way.
 const REPEATED: u64 = 64;
@@ -91,9 +93,9 @@ pub fn shrink(seed: u64, broken: &Broken) -> Broken {
         let mut smaller = Vec::new();
         smaller.push(Cuts { has_no_acts: true, ..least.cuts.clone() });
         smaller.push(Cuts { has_no_outages: true, ..least.cuts.clone() });
-        for fault in Fault::ALL {
+        for fault in Fault::VARIANTS {
             let mut cuts = least.cuts.clone();
-            cuts.faults.insert(fault);
+            cuts.faults.insert(*fault);
             smaller.push(cuts);
         }
         for send in Scenario::of(seed, &least.cuts).sends {

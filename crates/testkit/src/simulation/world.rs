@@ -9,9 +9,9 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     future::Future,
     hash::{DefaultHasher, Hash, Hasher},
-    pin::{Pin, pin},
+    ops::ControlFlow,
+    pin::Pin,
     rc::Rc,
-    task::{Context, Poll, Waker},
 };
 
 use cloudsim::{
@@ -27,22 +27,19 @@ use ledger::{
     Attribute, FailureClass, Item, Message,
     entry::{Status, attribute, text_of, whole_number},
     ids::KEY_SEPARATOR,
-    item::item_bytes,
     metric::dimension,
     metric_tenants::TenantBudget,
-    ports::{Found, Inserted, Refusal, Table, Tables},
+    ports::{Inserted, Refusal, Table, Tables},
     projection::{EntrySummary, Projection, Verdict},
     projection_keys::ProjectionKey,
-    projection_ports::{Cancellation, Transacted},
+    projection_ports::Transacted,
 };
 use processor::process;
-use projector::{Services, StreamEvent, StreamResponse, project};
+use projector::{StreamEvent, StreamResponse, project};
 use serde_json::{Value, json};
 
 use super::{
     books::{Books, Excuses},
-    fault::Fault,
-    line::{Answer, Call, Line},
     recipe::MARKER,
     scenario::{Act, Cuts, FAULTY_INVOCATIONS_MAX, Function, Regime, Scenario, pick},
     stream::{Change, Meaning, REMOVE, Stream},
@@ -50,6 +47,7 @@ use super::{
 use crate::{
     alerts::AlertBook,
     memory::{projections::MemoryProjections, tables::MemoryTables},
+    ports::{Answer, Call, Fault, PortStub, ready},
 };
 
 const QUEUE: &str = "events.fifo";
@@ -160,7 +158,7 @@ enum Ended {
 
 struct Invocation {
     of: Function,
-    line: Line,
+    stub: PortStub,
     code: Pin<Box<dyn Future<Output = Ended>>>,
     batch: Rc<Batch>,
     /// Nobody waits for the answer of a twin, or of one that is believed dead.
@@ -475,19 +473,19 @@ impl<'t> World<'t> {
             entry_ttl_days: self.scenario.entry_ttl_days,
             is_ready_indexed: self.is_ready_indexed,
         };
-        let line = Line::new(self.random.u64(..));
+        let stub = PortStub::with_seed(self.random.u64(..));
         let deadline_ms = self.now_ms + PROCESSOR_TIMEOUT_SECONDS * 1_000;
         let is_cold = std::mem::take(&mut self.is_cold) || fault == Some(Fault::ColdStart);
         let code = {
-            let line = line.clone();
+            let stub = stub.clone();
             async move {
                 if is_cold {
-                    process::warm_up(&line).await;
+                    process::warm_up(&stub).await;
                 }
-                Ended::Processed(process::process(&line, &line, settings, &messages, deadline_ms).await)
+                Ended::Processed(process::process(&stub, &stub, settings, &messages, deadline_ms).await)
             }
         };
-        self.start(Function::Processor, mapping_id, line, Box::pin(code), batch, deadline_ms);
+        self.start(Function::Processor, mapping_id, stub, Box::pin(code), batch, deadline_ms);
     }
 
     fn invoke_projector(&mut self, invocation: StreamInvocation) {
@@ -512,24 +510,18 @@ impl<'t> World<'t> {
             tenant_budget: TenantBudget::FirstCome { places_max: self.scenario.metric_places_max },
             alert_window_ms: self.scenario.alert_window_ms,
         };
-        let line = Line::new(self.random.u64(..));
+        let stub = PortStub::with_seed(self.random.u64(..));
         let deadline_ms = self.now_ms + PROJECTOR_TIMEOUT_SECONDS * 1_000;
-        let services = Services {
-            projections: line.clone(),
-            alerts: line.clone(),
-            metrics: line.clone(),
-            failures: line.clone(),
-            clock: line.clone(),
-        };
+        let services = stub.services();
         let code = async move { Ended::Projected(services.project(&settings, event.into_batch(), deadline_ms).await) };
-        self.start(Function::Projector, mapping_id, line, Box::pin(code), batch, deadline_ms);
+        self.start(Function::Projector, mapping_id, stub, Box::pin(code), batch, deadline_ms);
     }
 
     fn start(
         &mut self,
         of: Function,
         mapping_id: Option<u64>,
-        line: Line,
+        stub: PortStub,
         code: Pin<Box<dyn Future<Output = Ended>>>,
         batch: Rc<Batch>,
         deadline_ms: u64,
@@ -541,7 +533,7 @@ impl<'t> World<'t> {
         self.note("start", id, words);
         let invocation = Invocation {
             of,
-            line,
+            stub,
             code,
             batch,
             mapping_id,
@@ -560,14 +552,9 @@ impl<'t> World<'t> {
     /// Lets an invocation run to its next call, or to its end.
     fn step(&mut self, id: u64) {
         let invocation = self.invocations.get_mut(&id).expect("it runs");
-        invocation.line.state().now_ms = self.now_ms;
-        match invocation.code.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
-            Poll::Pending => {
-                let request = invocation.line.state().request.take();
-                let (call, budget_ms) = request.expect("whoever waits has made a call");
-                self.begin(id, call, budget_ms);
-            }
-            Poll::Ready(ended) => self.end(id, ended),
+        match invocation.stub.step(invocation.code.as_mut(), self.now_ms) {
+            ControlFlow::Continue((call, budget_ms)) => self.begin(id, call, budget_ms),
+            ControlFlow::Break(ended) => self.end(id, ended),
         }
     }
 

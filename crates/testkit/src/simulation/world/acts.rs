@@ -22,7 +22,7 @@ impl World<'_> {
             }
             Act::Delete => {
                 let Some(item) = self.entry(|_| true) else { return };
-                self.tables.delete_entry(&item);
+                self.tables.delete(Table::Entries, &item);
                 self.removed(Table::Entries, item, false);
             }
             Act::Touch => {

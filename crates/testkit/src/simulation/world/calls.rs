@@ -53,7 +53,9 @@ impl World<'_> {
         let fault = if refused.is_empty() { self.fault_of_call(id, &call) } else { Some(Fault::SomeRefused) };
         let code =
             *pick(&mut self.random, &["ThrottlingError", "InternalServerError", "AccessDenied", "BrandNewError"]);
-        self.note("call", id, || format!("{} {}", call.name(), fault.map(Fault::name).unwrap_or_default()));
+        self.note("call", id, || {
+            format!("{} {}", call.name(), fault.map(|fault| fault.to_string()).unwrap_or_default())
+        });
         let latency_ms = self.random.u64(2..30).min(budget_ms);
         let takes_ms = latency_ms + self.time_of_bytes_ms(&call);
         let chosen = match fault {
@@ -141,39 +143,28 @@ impl World<'_> {
 
     /// What the bytes that a call of the processor carries, there and back, take of its time.
     fn time_of_bytes_ms(&self, call: &Call) -> u64 {
-        let bytes_of = |found: &Found| match found {
-            Found::Item(item) => item_bytes(item),
-            Found::Absent | Found::Unprocessed => 0,
-        };
-        let bytes: usize = match call {
+        let bytes = match call {
             _ if self.scenario.ns_per_byte == 0 => 0,
-            Call::Insert(_, items) => items.iter().map(item_bytes).sum(),
-            Call::Read(table, keys) => {
-                let found = ready(self.tables.read(*table, keys.clone(), 0));
-                found.iter().flatten().map(bytes_of).sum()
-            }
-            _ => 0,
+            Call::Read(table, keys) => Answer::Found(ready(self.tables.read(*table, keys.clone(), 0))).item_bytes(),
+            call => call.item_bytes(),
         };
         bytes as u64 * self.scenario.ns_per_byte / 1_000_000
     }
 
     /// Some of the parts of a call, at least one.
     fn choose(&mut self, call: &Call) -> BTreeSet<usize> {
-        let parts = match call {
-            Call::Insert(_, items) | Call::Read(_, items) => items.len(),
-            Call::ReadProjections(keys) => keys.len(),
-            Call::Transact(updates) => updates.len(),
-            Call::Update(_) | Call::Publish(_) | Call::Put(_) | Call::Send(_) | Call::Sleep => 1,
-        };
-        let mut chosen: BTreeSet<usize> = (0..parts).filter(|_| self.random.u8(..3) == 0).collect();
-        chosen.insert(self.random.usize(..parts));
+        let mut chosen: BTreeSet<usize> = (0..call.parts()).filter(|_| self.random.u8(..3) == 0).collect();
+        chosen.insert(self.random.usize(..call.parts()));
         chosen
     }
 
     pub(super) fn take_effect(&mut self, id: u64, context: &Batch, call: Call, then: Then) {
         self.note("effect", id, || call.name());
         let answer = match &then {
-            Then::Some { chosen, are_done, code } => self.apply_some(id, context, call, chosen, *are_done, code),
+            Then::Some { chosen, are_done, code } => {
+                let apply = async |call| self.apply(id, context, call);
+                ready(call.make_partly(chosen, *are_done, Refusal::transient(code), apply))
+            }
             _ => self.apply(id, context, call),
         };
         match then {
@@ -186,51 +177,8 @@ impl World<'_> {
 
     pub(super) fn answer(&mut self, id: u64, answer: Answer) {
         if let Some(invocation) = self.invocations.get_mut(&id) {
-            invocation.line.state().answer = Some(answer);
+            invocation.stub.answer(answer);
             self.step(id);
-        }
-    }
-
-    fn apply_some(
-        &mut self,
-        id: u64,
-        context: &Batch,
-        call: Call,
-        chosen: &BTreeSet<usize>,
-        are_done: bool,
-        code: &'static str,
-    ) -> Answer {
-        let refusal = || Refusal::transient(code);
-        match call {
-            Call::Insert(table, items) => {
-                let mut answers = vec![Inserted::Refused(refusal()); items.len()];
-                let parts = items.into_iter().enumerate().filter(|(at, _)| are_done || !chosen.contains(at));
-                let (places, items): (Vec<usize>, Vec<Item>) = parts.unzip();
-                if !items.is_empty() {
-                    let done = self.insert(id, context, table, items);
-                    let told = places.into_iter().zip(done).filter(|(at, _)| !chosen.contains(at));
-                    told.for_each(|(at, answer)| answers[at] = answer);
-                }
-                Answer::Inserted(Ok(answers))
-            }
-            Call::Read(..) | Call::ReadProjections(_) => {
-                let Answer::Found(Ok(mut found)) = self.apply(id, context, call) else {
-                    unreachable!("a read finds something or nothing")
-                };
-                chosen.iter().for_each(|&at| found[at] = Found::Unprocessed);
-                Answer::Found(Ok(found))
-            }
-            Call::Transact(updates) if !are_done => {
-                let reason = |at| if chosen.contains(&at) { Cancellation::Busy } else { Cancellation::None };
-                Answer::Transacted(Ok(Transacted::Cancelled((0..updates.len()).map(reason).collect())))
-            }
-            call => {
-                let refused = call.refused(refusal());
-                if are_done {
-                    self.apply(id, context, call);
-                }
-                refused
-            }
         }
     }
 
@@ -377,13 +325,5 @@ pub(super) fn identity_of(table: Table, item: &Item) -> String {
             let event_id = text(attribute::SK).split(KEY_SEPARATOR).nth(1).unwrap_or_default();
             format!("{}{KEY_SEPARATOR}{event_id}", text(attribute::TENANT_ID))
         }
-    }
-}
-
-/// The model's tables answer at once.
-fn ready<T>(future: impl Future<Output = T>) -> T {
-    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(answer) => answer,
-        Poll::Pending => unreachable!("it waits for nothing"),
     }
 }
