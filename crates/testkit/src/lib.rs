@@ -4,6 +4,7 @@
 
 pub mod alerts;
 pub mod bodies;
+pub mod clause;
 pub mod contract;
 pub mod dynamodb_json;
 pub mod memory;

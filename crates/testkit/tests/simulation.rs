@@ -19,7 +19,7 @@ const SCHEDULES: u64 = 2_000;
 fn the_contract_holds_under_two_thousand_schedules() {
     for seed in 0..SCHEDULES {
         if let Err(broken) = check(seed) {
-            panic!("seed {seed} (cargo run -p testkit --bin simulate -- --seed {seed}): {}", broken.message);
+            panic!("seed {seed} (cargo run -p testkit --bin simulate -- --seed {seed}): {broken}");
         }
     }
 }
@@ -28,7 +28,7 @@ fn the_contract_holds_under_two_thousand_schedules() {
 fn seeds_that_once_found_a_bug_hold() {
     for (seed, bug) in REGRESSIONS {
         if let Err(broken) = attempt(*seed, &Cuts::default(), None) {
-            panic!("seed {seed}, once broken by \"{bug}\": {}", broken.message);
+            panic!("seed {seed}, once broken by \"{bug}\": {broken}");
         }
     }
 }

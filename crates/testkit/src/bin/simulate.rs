@@ -88,7 +88,7 @@ fn replay(seed: u64, options: &Options) -> ExitCode {
             ExitCode::SUCCESS
         }
         Err(broken) => {
-            println!("{}", broken.message);
+            println!("{broken}");
             ExitCode::FAILURE
         }
     }
@@ -140,9 +140,12 @@ fn simulate(options: &Options) -> ExitCode {
             ExitCode::SUCCESS
         }
         Some((seed, problem)) => {
-            println!("schedule {} breaks {}: {}", seed + 1 - options.first, problem.clause(), problem.message);
+            println!("schedule {} breaks {problem}", seed + 1 - options.first);
+            if let Some(clause) = problem.clause {
+                println!("the clause: {}", clause.sentence());
+            }
             let least = shrink(seed, &problem);
-            println!("at its least: {}\nreplay: {}", least.message, command(seed, &least.cuts));
+            println!("at its least: {least}\nreplay: {}", command(seed, &least.cuts));
             ExitCode::FAILURE
         }
     }

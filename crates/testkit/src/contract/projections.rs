@@ -40,7 +40,7 @@ async fn read(projections: &impl Projections, name: &str) -> Found {
 }
 
 cases! {
-    $ for_each_projections_case, projections: Projections => projections;
+    $ for_each_projections_case, subject: Projections => subject;
 
     async fn numbers_are_added_set_and_kept(projections) {
         let first = vec![add("READY#user.created", 2), set("last", 7), add("bytes", -3)];

@@ -24,7 +24,7 @@
 //! of instances that differ; faults of SQS and of the mappings beyond what Lambda documents.
 
 mod attempt;
-mod books;
+mod checks;
 mod fault;
 mod recipe;
 mod scenario;
@@ -32,6 +32,7 @@ mod stream;
 mod world;
 
 pub use attempt::{Broken, attempt, check, shrink};
+pub use checks::View;
 pub use recipe::TENANTS;
 pub use scenario::{Act, Cuts, Regime, Scenario};
-pub use world::{Ending, Totals, View};
+pub use world::{Ending, Totals};

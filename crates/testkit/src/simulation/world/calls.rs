@@ -66,11 +66,7 @@ impl World<'_> {
         let is_lasting = self.random.bool();
         let invocation = self.invocations.get_mut(&id).expect("it runs");
         invocation.calls += 1;
-        let calls_max = match invocation.of {
-            Function::Processor => PROCESSOR_CALLS_MAX,
-            Function::Projector => PROJECTOR_CALLS_MAX,
-        };
-        assert!(invocation.calls <= calls_max, "G12: calls are bounded");
+        check_calls(invocation.of, invocation.calls);
         if let Some(fault) = fault {
             self.totals.faults += 1;
             invocation.is_faulty = true;
@@ -190,36 +186,24 @@ impl World<'_> {
             Call::ReadProjections(keys) => Answer::Found(self.projections.read(&keys)),
             Call::Update(update) => Answer::Updated(self.projections.update(update)),
             Call::Transact(updates) => {
-                let before = self.checkpoints(context);
+                let before = self.checkpoint(context);
                 let answer = self.projections.transact(updates);
                 if answer == Ok(Transacted::Done) {
-                    self.count(context, &before);
+                    let after = self.checkpoint(context);
+                    self.expectations.passed(&mut self.stream, &context.records, &before, &after);
                 }
                 Answer::Transacted(answer)
             }
             Call::Publish(message) => {
-                assert!(!message.body.contains(MARKER) && !message.subject.contains(MARKER), "G11: {message:?}");
-                self.alerts.published(self.now_ms, &message);
+                self.expectations.published(self.now_ms, &message);
                 Answer::Done(Ok(()))
             }
             Call::Put(data) => {
-                for (name, value) in data.iter().flat_map(|datum| &datum.sample.dimensions) {
-                    assert!(!value.contains(MARKER), "G11: the dimension {name} is {value}");
-                    if name == dimension::TENANT_ID {
-                        self.metric_tenants.insert(value.clone());
-                    }
-                }
+                self.expectations.measured(&data);
                 Answer::Done(Ok(()))
             }
             Call::Send(body) => {
-                assert!(!body.contains(MARKER), "G11: {body}");
-                let body: Value = serde_json::from_str(&body).expect("a failure is JSON");
-                let records = body["records"].as_array().into_iter().flatten();
-                for number in records.filter_map(|record| record["sequenceNumber"].as_str()) {
-                    let meaning = &self.stream.get(number).meaning;
-                    assert!(matches!(meaning, Meaning::Unreadable), "G9: {meaning:?} is reported as unreadable");
-                    self.reported.insert(number.to_owned());
-                }
+                self.expectations.reported(&body, &self.stream);
                 Answer::Done(Ok(()))
             }
             Call::Sleep => Answer::Done(Ok(())),
@@ -232,33 +216,27 @@ impl World<'_> {
         let mut appended = Vec::new();
         for (item, answer) in items.into_iter().zip(&answers) {
             match (answer, table) {
-                (Inserted::Done, Table::Claims) => self.books.claimed(&item, &context.messages),
+                (Inserted::Done, Table::Claims) => self.expectations.claimed(&item, &context.messages),
                 (Inserted::Done, Table::Entries) => {
-                    let message = self.books.appended(&item, &context.messages);
+                    let message = self.expectations.appended(&item, &context.messages);
                     appended.push(message);
                     let summary = EntrySummary::from_item(&item).expect("an entry can be counted");
-                    let counted_type = self.books.messages[message].recipe.counted_type();
-                    assert_eq!(
-                        summary.counted_type(),
-                        counted_type,
-                        "G9: the type that {:?} counts under",
-                        summary.key
-                    );
+                    self.expectations.check_type(message, &summary);
                     self.change("INSERT", item, Meaning::Appended(summary));
                 }
                 (Inserted::Exists, _) => {}
-                (Inserted::Refused(refusal), _) => panic!("G4: DynamoDB refuses {item:?}: {refusal:?}"),
+                (Inserted::Refused(refusal), _) => refused_content(&item, refusal),
             }
         }
         // Where nobody waits for it any more, something went wrong before.
         if let Some(invocation) = self.invocations.get(&id) {
-            self.books.check_prefix(&appended, &context.messages, &requested, &invocation.excuses);
+            self.expectations.check_prefix(&appended, &context.messages, &requested, &invocation.excuses);
         }
         answers
     }
 
-    /// The checkpoints of the shards a batch is of, which is one.
-    fn checkpoints(&self, context: &Batch) -> Option<String> {
+    /// The checkpoint of the shard that a batch is of.
+    fn checkpoint(&self, context: &Batch) -> Option<String> {
         let shard = self.shard_of(context)?;
         let item = self.projections.get(&ProjectionKey::checkpoint(&Stream::shard_id(shard)))?;
         text_of(item, attribute::SEQUENCE_NUMBER).map(str::to_owned)
@@ -266,30 +244,6 @@ impl World<'_> {
 
     fn shard_of(&self, context: &Batch) -> Option<usize> {
         Some(self.stream.get(context.records.first()?).shard)
-    }
-
-    /// A transaction has moved the checkpoint: what it has passed is counted, once, and told (G9, G10).
-    fn count(&mut self, context: &Batch, before: &Option<String>) {
-        let after = self.checkpoints(context);
-        assert!(after > *before, "G9: the checkpoint goes from {before:?} to {after:?}");
-        for number in &context.records {
-            let padded = Some(format!("{number:0>40}"));
-            if padded <= *before || padded > after {
-                continue;
-            }
-            let logged = self.stream.find(number);
-            assert!(!logged.is_counted, "G9: record {number} is counted twice");
-            logged.is_counted = true;
-            match &logged.meaning {
-                Meaning::Appended(entry) if entry.verdict == Verdict::Invalid => {
-                    assert!(self.alerts.covers(entry), "G10: record {number} is done, and no alert covers {entry:?}");
-                }
-                Meaning::Unreadable => {
-                    assert!(self.reported.contains(number), "G9: record {number} cannot be read, and nobody says so");
-                }
-                Meaning::Appended(_) | Meaning::Revalidated(_) | Meaning::Nothing => {}
-            }
-        }
     }
 }
 
@@ -301,29 +255,6 @@ impl Invocation {
                 (0..items.len()).filter(|&at| self.refused.contains(&identity_of(*table, &items[at]))).collect()
             }
             _ => BTreeSet::new(),
-        }
-    }
-}
-
-impl Excuses {
-    fn add(&mut self, call: &Call, chosen: &BTreeSet<usize>) {
-        match call {
-            Call::Insert(table, items) | Call::Read(table, items) => {
-                self.identities.extend(chosen.iter().map(|&at| identity_of(*table, &items[at])));
-            }
-            _ => self.is_any = true,
-        }
-    }
-}
-
-/// Tenant and event id of a claim, or of an entry.
-pub(super) fn identity_of(table: Table, item: &Item) -> String {
-    let text = |name: &str| text_of(item, name).unwrap_or_default();
-    match table {
-        Table::Claims => text(attribute::PK).to_owned(),
-        Table::Entries => {
-            let event_id = text(attribute::SK).split(KEY_SEPARATOR).nth(1).unwrap_or_default();
-            format!("{}{KEY_SEPARATOR}{event_id}", text(attribute::TENANT_ID))
         }
     }
 }
