@@ -10,12 +10,16 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     data_directory::{DataDirectory, DataDirectoryError, keep_snapshots},
     deployment::{Deployment, DeploymentError, PROJECT_DEFAULT, REGION_DEFAULT},
-    dynamodb::{DynamoDb, DynamoDbError, TTL_SWEEP_INTERVAL},
-    emf, endpoint,
-    lambda::{Function, Functions},
-    mappings, page,
-    process::{Binary, LineSink, Process},
-    world::World,
+    endpoint,
+    lambda::{
+        function::{Function, Functions},
+        mappings,
+        process::{Binary, LineSink, Process},
+    },
+    loopback, page,
+    service::dynamodb::{DynamoDb, DynamoDbError, TTL_SWEEP_INTERVAL},
+    services::Services,
+    state::World,
 };
 
 /// How long running invocations and requests may take to end when the cloud stops.
@@ -42,16 +46,6 @@ impl Default for Options {
             region: REGION_DEFAULT.to_owned(),
         }
     }
-}
-
-/// What the services share.
-pub struct Services {
-    pub world: World,
-    pub deployment: Deployment,
-    pub dynamodb: DynamoDb,
-    pub functions: Functions,
-    /// Ends waiting requests when the cloud stops.
-    pub closing: CancellationToken,
 }
 
 /// A running local cloud. Dropping it stops it at once and without a last snapshot; see [`Cloud::stop`].
@@ -221,7 +215,7 @@ impl Cloud {
     }
 
     fn serve(&mut self, listener: TcpListener, router: Router) {
-        let server = axum::serve(endpoint::without_delay(listener), router)
+        let server = axum::serve(loopback::without_delay(listener), router)
             .with_graceful_shutdown(self.serving.clone().cancelled_owned());
         self.servers.spawn(async move {
             if let Err(error) = server.await {
@@ -242,19 +236,6 @@ impl Drop for Cloud {
     fn drop(&mut self) {
         self.services.closing.cancel();
         self.serving.cancel();
-    }
-}
-
-impl Services {
-    /// Takes the metrics in a line a function printed; `false` if it holds none.
-    pub fn ingest_emf(&self, line: &str) -> bool {
-        let Some(data) = emf::read(line) else { return false };
-        for (namespace, data) in data {
-            if let Err(error) = self.world.change(|state, now_ms| state.metrics.put(now_ms, &namespace, &data)) {
-                tracing::warn!(%error, namespace, "metrics in a log line were refused");
-            }
-        }
-        true
     }
 }
 

@@ -13,7 +13,7 @@ use std::{
 
 use tokio_util::sync::CancellationToken;
 
-use crate::{cloud::Services, world::State};
+use crate::{services::Services, state::State};
 
 /// Least time between two snapshots.
 const SNAPSHOT_INTERVAL: Duration = Duration::from_secs(1);

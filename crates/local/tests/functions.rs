@@ -8,9 +8,11 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use lambda_runtime::{LambdaEvent, service_fn};
 use local::{
     Function, FunctionError, Invocation,
-    lambda::Code,
-    process::{Binary, Process},
-    runtime_api::RuntimeApi,
+    lambda::{
+        function::Code,
+        process::{Binary, Process},
+        runtime_api::RuntimeApi,
+    },
 };
 use serde_json::{Value, json};
 use support::cloud;
@@ -54,7 +56,7 @@ fn process() -> Function {
 }
 
 async fn invoke(function: &Function, payload: Value) -> Result<Value, FunctionError> {
-    let answer = local::lambda::invoke(function, payload.to_string().into_bytes()).await?;
+    let answer = local::lambda::function::invoke(function, payload.to_string().into_bytes()).await?;
     Ok(serde_json::from_slice(&answer).unwrap())
 }
 

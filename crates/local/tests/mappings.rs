@@ -102,14 +102,14 @@ async fn a_member_name_that_looks_like_a_number_in_disguise_arrives_as_it_was() 
 
 /// Runs the real functions, and hands each event of the projector's to the test once the projector is done with it.
 async fn deploy_all(cloud: &Cloud) -> mpsc::UnboundedReceiver<Value> {
-    local::functions::deploy(cloud).await.unwrap();
+    local::lambda::functions::deploy(cloud).await.unwrap();
     let projector = cloud.services().functions.get("event-processor-projector").unwrap();
     let (sender, receiver) = mpsc::unbounded_channel();
     cloud.deploy(Function::in_process("event-processor-projector", projector.timeout, move |invocation| {
         let (projector, sender) = (projector.clone(), sender.clone());
         async move {
             let event: Value = serde_json::from_slice(&invocation.payload).unwrap();
-            let answer = local::lambda::invoke(&projector, invocation.payload).await;
+            let answer = local::lambda::function::invoke(&projector, invocation.payload).await;
             sender.send(event).unwrap();
             answer
         }

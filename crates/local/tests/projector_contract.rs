@@ -391,7 +391,7 @@ async fn the_adapters_store_publish_measure_and_send_what_the_world_in_memory_do
     let sdk_config = support::sdk_config(&cloud).await;
     let deployment = cloud.deployment();
     let failures_url = deployment.queue_url(&deployment.failures_queue());
-    let clock = Standing(local::world::now_ms());
+    let clock = Standing(local::state::now_ms());
     let real = Services {
         projections: dynamo(&cloud).await,
         alerts: SnsAlerts::new(&sdk_config, deployment.alerts_topic_arn()),

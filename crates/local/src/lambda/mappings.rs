@@ -14,11 +14,14 @@ use tokio::{sync::watch, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    cloud::Services,
     deployment::Role,
-    dynamodb::{DynamoDb, reveal},
-    lambda::{Function, FunctionError, invoke},
-    world::{State, until_ms},
+    lambda::{
+        function::{Function, invoke},
+        invocation::FunctionError,
+    },
+    service::dynamodb::{DynamoDb, reveal},
+    services::Services,
+    state::{State, until_ms},
 };
 
 /// Feeds the processor from the events queue until `closing`, then lets running invocations end.

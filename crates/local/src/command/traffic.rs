@@ -8,11 +8,10 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::{
-    books::{self, Books},
-    cloud::Services,
     deployment::Role,
-    lambda::{FunctionError, invoke},
-    mappings,
+    lambda::{function::invoke, invocation::FunctionError, mappings},
+    reconciliation::{Books, count_all, read_projected},
+    services::Services,
 };
 
 /// Events per second that one seeder invocation per second can send.
@@ -91,7 +90,7 @@ pub async fn keep_sending(
     duration: Option<Duration>,
 ) -> Result<u64, TrafficError> {
     let started = Instant::now();
-    let projected_before = books::count_all(&books::read_projected(services)?);
+    let projected_before = count_all(&read_projected(services)?);
     let mut second = tokio::time::interval(Duration::from_secs(1));
     second.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut sent = 0;
@@ -110,7 +109,7 @@ pub async fn keep_sending(
         }
         if Instant::now() >= next_progress {
             next_progress += PROGRESS_INTERVAL;
-            let projected = books::count_all(&books::read_projected(services)?) - projected_before;
+            let projected = count_all(&read_projected(services)?) - projected_before;
             let seconds = started.elapsed().as_secs_f64();
             let per_second = projected as f64 / seconds;
             eprintln!("{seconds:.0} s: {sent} sent, {projected} projected, {per_second:.1} events/s end to end");

@@ -8,7 +8,7 @@ use ledger::{
     projection_keys::{DayKey, ProjectionKey},
 };
 
-use crate::cloud::Services;
+use crate::services::Services;
 
 /// Both tables, read whole.
 pub struct Books {

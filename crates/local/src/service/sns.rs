@@ -12,9 +12,11 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::{
-    sqs::{Attribute, message_attributes},
-    wire::{ApiError, input},
-    world::{State, World},
+    service::{
+        sqs::{Attribute, message_attributes},
+        wire::{ApiError, input},
+    },
+    state::{State, World},
 };
 
 /// XML namespace of SNS answers.

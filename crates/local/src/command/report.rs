@@ -8,10 +8,10 @@ use ledger::{EntryKey, Item, entry::attribute, metric::NAMESPACE, projection::Ve
 use serde::Serialize;
 
 use crate::{
-    books::{Books, count, count_all, text},
-    cloud::Services,
     deployment::Role,
-    world::State,
+    reconciliation::{Books, count, count_all, text},
+    services::Services,
+    state::State,
 };
 
 /// Entries in the table for people.

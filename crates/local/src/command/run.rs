@@ -6,11 +6,13 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
     cloud::{Cloud, Options},
-    command_line::Arguments,
+    command::{
+        arguments::Arguments,
+        report::{self, Before, Report},
+        traffic::{self, Request},
+    },
     deployment::REGION_DEFAULT,
-    functions, report,
-    report::{Before, Report},
-    traffic::{self, Request},
+    lambda::functions,
 };
 
 /// How a run ended.

@@ -15,8 +15,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     deployment::Deployment,
-    wire::{ApiError, input},
-    world::{State, World, now_ms, until_ms},
+    service::wire::{ApiError, input},
+    state::{State, World, now_ms, until_ms},
 };
 
 /// Entries of a batch call.

@@ -10,8 +10,8 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use crate::{
-    wire::{ApiError, input, lenient},
-    world::World,
+    service::wire::{ApiError, input, lenient},
+    state::World,
 };
 
 /// XML namespace of CloudWatch answers.
