@@ -19,7 +19,7 @@ use crate::{
     loopback, page,
     service::dynamodb::{DynamoDb, DynamoDbError, TTL_SWEEP_INTERVAL},
     services::Services,
-    state::World,
+    state::SharedState,
 };
 
 /// How long running invocations and requests may take to end when the cloud stops.
@@ -115,7 +115,7 @@ impl Cloud {
             None => deployment.new_state(dynamodb.stream_arn(&deployment.events_table())?)?,
         };
         let services = Arc::new(Services {
-            world: World::new(state),
+            shared: SharedState::new(state),
             deployment,
             dynamodb,
             functions: Functions::default(),
@@ -151,7 +151,7 @@ impl Cloud {
     /// Deploys a function; a mapping that invokes it starts at once.
     pub fn deploy(&self, function: Function) {
         self.services.functions.deploy(function);
-        self.services.world.touch();
+        self.services.shared.touch();
     }
 
     /// Describes a function that is a real binary, with the environment Lambda gives it beneath its own. Metrics in its
@@ -209,7 +209,7 @@ impl Cloud {
         self.serving.cancel();
         end(&mut self.servers).await;
         match &self.data_directory {
-            Some(directory) => directory.save(&self.services.world.look(|state, _| state.clone())),
+            Some(directory) => directory.save(&self.services.shared.look(|state, _| state.clone())),
             None => Ok(()),
         }
     }
@@ -257,7 +257,7 @@ async fn sweep_ttl(services: Arc<Services>, closing: CancellationToken) {
             () = closing.cancelled() => return,
             _ = interval.tick() => {
                 if services.dynamodb.sweep_ttl().await > 0 {
-                    services.world.touch_tables();
+                    services.shared.touch_tables();
                 }
             }
         }

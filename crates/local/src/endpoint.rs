@@ -49,15 +49,15 @@ async fn answer(State(services): State<Arc<Services>>, request: Request) -> Resp
         Destination::Lambda(path) => api::serve(&services.functions, &head.method, path, &head.headers, body).await,
         Destination::CloudWatchCbor(operation) => {
             let input = cbor::unpack(&head.headers, body).and_then(|body| cbor::decode(&body));
-            cbor::encode(input.and_then(|input| cloudwatch::call(&services.world, operation, input)))
+            cbor::encode(input.and_then(|input| cloudwatch::call(&services.shared, operation, input)))
         }
         Destination::CloudWatchJson(operation) => {
             let input = cbor::unpack(&head.headers, body).and_then(|body| json::decode(&body));
-            json::encode(input.and_then(|input| cloudwatch::call(&services.world, operation, input)))
+            json::encode(input.and_then(|input| cloudwatch::call(&services.shared, operation, input)))
         }
         Destination::Sqs(operation) => {
-            let Services { world, deployment, closing, .. } = services.as_ref();
-            let sqs = Sqs { world, deployment, closing };
+            let Services { shared, deployment, closing, .. } = services.as_ref();
+            let sqs = Sqs { shared, deployment, closing };
             match json::decode(&body) {
                 Ok(input) => json::encode(sqs.call(operation, input).await),
                 Err(error) => json::encode(Err(error)),
@@ -66,7 +66,7 @@ async fn answer(State(services): State<Arc<Services>>, request: Request) -> Resp
         Destination::DynamoDb(operation) => {
             let (response, written) = services.dynamodb.forward(operation, &head.headers, body).await;
             if written {
-                services.world.touch_tables();
+                services.shared.touch_tables();
             }
             response
         }
@@ -85,10 +85,10 @@ fn answer_query(services: &Services, service: &str, headers: &HeaderMap, body: B
     };
     match (service, form.version.as_str()) {
         ("sns", _) | ("", "2010-03-31") => {
-            query::encode(&form.action, sns::NAMESPACE, sns::call(&services.world, &form.action, form.input))
+            query::encode(&form.action, sns::NAMESPACE, sns::call(&services.shared, &form.action, form.input))
         }
         ("monitoring", _) | ("", "2010-08-01") => {
-            let answer = cloudwatch::call(&services.world, &form.action, form.input);
+            let answer = cloudwatch::call(&services.shared, &form.action, form.input);
             query::encode(&form.action, cloudwatch::NAMESPACE, answer)
         }
         _ => query::encode(&form.action, "", Err(ApiError::unknown_operation(service, &form.action))),

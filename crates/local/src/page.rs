@@ -72,7 +72,7 @@ fn render(services: &Services) -> Result<String, DynoxideError> {
     let tenants = counts_by_tenant(services)?;
     let entries = newest_entries(services, tenants.keys().take(TENANTS_MAX))?;
     let alerts: Vec<PublishedMessage> =
-        services.world.look(|state, _| state.published.iter().rev().take(ALERTS_MAX).cloned().collect());
+        services.shared.look(|state, _| state.published.iter().rev().take(ALERTS_MAX).cloned().collect());
     let deployment = &services.deployment;
     let (project, endpoint) = (escape(&deployment.project), escape(&deployment.endpoint_url));
     Ok(format!(
@@ -129,7 +129,7 @@ fn queues(services: &Services) -> String {
     let names = [deployment.events_queue(), deployment.dead_letter_queue(), deployment.failures_queue()];
     let mut rows = String::new();
     for name in names {
-        let attributes = services.world.look(|state, now_ms| state.sqs.queue_attributes(now_ms, &name));
+        let attributes = services.shared.look(|state, now_ms| state.sqs.queue_attributes(now_ms, &name));
         let attributes = attributes.unwrap_or_default();
         let count = |attribute: &str| escape(attributes.get(attribute).map_or("–", String::as_str));
         let (waiting, in_flight) =

@@ -6,12 +6,12 @@ use crate::{
     deployment::Deployment,
     lambda::function::Functions,
     service::{dynamodb::DynamoDb, emf},
-    state::World,
+    state::SharedState,
 };
 
 /// What the services share.
 pub struct Services {
-    pub world: World,
+    pub shared: SharedState,
     pub deployment: Deployment,
     pub dynamodb: DynamoDb,
     pub functions: Functions,
@@ -24,7 +24,7 @@ impl Services {
     pub fn ingest_emf(&self, line: &str) -> bool {
         let Some(data) = emf::read(line) else { return false };
         for (namespace, data) in data {
-            if let Err(error) = self.world.change(|state, now_ms| state.metrics.put(now_ms, &namespace, &data)) {
+            if let Err(error) = self.shared.change(|state, now_ms| state.metrics.put(now_ms, &namespace, &data)) {
                 tracing::warn!(%error, namespace, "metrics in a log line were refused");
             }
         }

@@ -123,12 +123,12 @@ async fn metrics_that_a_process_prints_reach_cloudwatch() {
         "_aws": {"CloudWatchMetrics": [{"Namespace": "Test", "Dimensions": [[]], "Metrics": [{"Name": "Lines"}]}]},
         "Lines": 1,
     });
-    let mut changes = cloud.services().world.changes();
+    let mut changes = cloud.services().shared.changes();
     let function = cloud.services().functions.get("measuring").unwrap();
     invoke(&function, json!({"do": "measure", "line": line.to_string()})).await.unwrap();
     let stored = async {
         let any = cloudsim::cloudwatch::ListMetricsRequest::default();
-        let names = || cloud.services().world.look(|state, now_ms| state.metrics.list_metrics(now_ms, &any).unwrap());
+        let names = || cloud.services().shared.look(|state, now_ms| state.metrics.list_metrics(now_ms, &any).unwrap());
         while names().metrics.iter().all(|metric| metric.name != "Lines") {
             changes.changed().await.unwrap();
         }

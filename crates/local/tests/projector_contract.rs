@@ -427,7 +427,7 @@ async fn the_adapters_store_publish_measure_and_send_what_the_world_in_memory_do
         let found = real.projections.read(vec![key.clone()], BUDGET_MS).await.unwrap().remove(0);
         assert_eq!(found, Found::Item(item), "{key:?}");
     }
-    let published: Vec<(Option<String>, String)> = cloud.services().world.look(|state, _| {
+    let published: Vec<(Option<String>, String)> = cloud.services().shared.look(|state, _| {
         state
             .published
             .iter()

@@ -17,7 +17,7 @@ async fn the_binary_counts_exactly_what_was_recorded_and_alerts_on_what_is_inval
     assert!(landed.agree());
     let counts = [Verdict::Ready, Verdict::Invalid].map(|verdict| reconciliation::count(&landed.projected, verdict));
     assert_eq!(counts, [50, 50]);
-    let (alerts, metrics) = cloud.services().world.look(|state, now_ms| {
+    let (alerts, metrics) = cloud.services().shared.look(|state, now_ms| {
         let request = cloudsim::cloudwatch::ListMetricsRequest::default();
         (state.published_total, state.metrics.list_metrics(now_ms, &request).unwrap().metrics.len())
     });

@@ -10,7 +10,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 use crate::{
     deployment::Role,
     lambda::{function::invoke, invocation::FunctionError, mappings},
-    reconciliation::{Books, count_all, read_projected},
+    reconciliation::{Reconciliation, count_all, read_projected},
     services::Services,
 };
 
@@ -118,13 +118,13 @@ pub async fn keep_sending(
 }
 
 /// Waits until nothing moves any more: the queue is empty, no function runs, and the projector has seen every entry.
-/// Returns the books then, or after a time limit.
+/// Then, or after a time limit, reads both tables.
 ///
 /// # Errors
 ///
 /// The tables cannot be read.
-pub async fn until_landed(services: &Services) -> Result<Books, TrafficError> {
-    let mut changes = services.world.changes();
+pub async fn until_landed(services: &Services) -> Result<Reconciliation, TrafficError> {
+    let mut changes = services.shared.changes();
     let quiet = async {
         loop {
             changes.borrow_and_update();
@@ -139,13 +139,13 @@ pub async fn until_landed(services: &Services) -> Result<Books, TrafficError> {
     if tokio::time::timeout(LANDING_TIMEOUT, quiet).await.is_err() {
         eprintln!("not everything landed within {} s", LANDING_TIMEOUT.as_secs());
     }
-    Ok(Books::read(services)?)
+    Ok(Reconciliation::read(services)?)
 }
 
 fn is_quiet(services: &Services) -> bool {
     // The queue first: an entry is in the table before its message is deleted, so the stream then holds all of them.
     let queue = services.deployment.events_queue();
-    let queue_is_empty = services.world.look(|state, now_ms| {
+    let queue_is_empty = services.shared.look(|state, now_ms| {
         let messages = state.sqs.queue_attributes(now_ms, &queue).is_ok_and(|attributes| {
             let count = |name: &str| attributes.get(name).and_then(|count| count.parse().ok()).unwrap_or(0_u64);
             count("ApproximateNumberOfMessages")
