@@ -13,6 +13,7 @@ pub mod json;
 pub mod judge;
 pub mod metric;
 pub mod metric_tenants;
+pub mod names;
 pub mod number;
 pub mod ports;
 pub mod projection;
