@@ -11,6 +11,7 @@
 pub mod admission;
 pub mod attribute;
 pub mod cloudwatch;
+pub mod deployment;
 mod encoding;
 pub mod mapping;
 pub mod projections;

@@ -23,7 +23,8 @@ impl Dynamo {
         let cloud = support::cloud().await;
         let sdk_config = support::sdk_config(&cloud).await;
         let deployment = cloud.deployment();
-        let tables = DynamoTables::new(&sdk_config, deployment.idempotency_table(), deployment.events_table());
+        let tables =
+            DynamoTables::new(&sdk_config, deployment.project.idempotency_table(), deployment.project.events_table());
         Self { client: Client::new(&sdk_config), tables, cloud }
     }
 
@@ -37,8 +38,8 @@ impl Dynamo {
 
     fn name(&self, table: Table) -> String {
         match table {
-            Table::Claims => self.cloud.deployment().idempotency_table(),
-            Table::Entries => self.cloud.deployment().events_table(),
+            Table::Claims => self.cloud.deployment().project.idempotency_table(),
+            Table::Entries => self.cloud.deployment().project.events_table(),
         }
     }
 }
