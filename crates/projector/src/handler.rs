@@ -1,7 +1,10 @@
 //! Lambda's event in, Lambda's answer out. Converts; decides nothing.
 
 use lambda_runtime::{Error, LambdaEvent};
-use ledger::{ports::Clock, projection_keys::ProjectionKey, projection_ports::Projections};
+use ledger::{
+    ports::{Clock, Projections},
+    projection::keys::ProjectionKey,
+};
 use ledger_aws::{CloudWatchMetrics, DynamoProjections, EmfSink, SdkConfig, SnsAlerts, SqsFailures, SystemClock};
 use tracing::warn;
 
