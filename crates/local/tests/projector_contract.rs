@@ -392,7 +392,7 @@ async fn the_adapters_store_publish_measure_and_send_what_the_world_in_memory_do
     let sdk_config = support::sdk_config(&cloud).await;
     let deployment = cloud.deployment();
     let failures_url = deployment.queue_url(&deployment.failures_queue());
-    let clock = Standing(local::world::now_ms());
+    let clock = Standing(local::state::now_ms());
     let real = Services {
         projections: dynamo(&cloud).await,
         alerts: SnsAlerts::new(&sdk_config, deployment.alerts_topic_arn()),
@@ -428,7 +428,7 @@ async fn the_adapters_store_publish_measure_and_send_what_the_world_in_memory_do
         let found = real.projections.read(vec![key.clone()], BUDGET_MS).await.unwrap().remove(0);
         assert_eq!(found, Found::Item(item), "{key:?}");
     }
-    let published: Vec<(Option<String>, String)> = cloud.services().world.look(|state, _| {
+    let published: Vec<(Option<String>, String)> = cloud.services().shared.look(|state, _| {
         state
             .published
             .iter()

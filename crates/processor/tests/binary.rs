@@ -4,7 +4,14 @@ use std::{collections::BTreeMap, sync::Arc, sync::Mutex, time::Duration};
 
 use ledger::{ClaimKey, EntryKey, EventId, Item, TenantId, entry::attribute, item::text_of};
 use ledger_aws::{LedgerReader, TableNames};
-use local::{Cloud, Function, Options, deployment::Role, lambda, lambda::Code, process::Binary, process::Process};
+use local::{
+    Cloud, Function, Options,
+    deployment::Role,
+    lambda::{
+        function::{Code, invoke},
+        process::{Binary, Process},
+    },
+};
 use serde_json::{Value, json};
 use testkit::bodies::{again, costly, envelope, event, message};
 use tokio::{
@@ -100,7 +107,7 @@ fn sqs_event(messages: &[ledger::Message]) -> Vec<u8> {
 
 impl Processor {
     async fn invoke(&self, messages: &[ledger::Message]) -> Value {
-        let answer = lambda::invoke(&self.function, sqs_event(messages)).await.unwrap();
+        let answer = invoke(&self.function, sqs_event(messages)).await.unwrap();
         serde_json::from_slice(&answer).unwrap()
     }
 }

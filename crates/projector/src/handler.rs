@@ -52,7 +52,7 @@ impl Projector {
     pub async fn handle(&self, event: LambdaEvent<StreamEvent>) -> Result<StreamResponse, Error> {
         let (event, context) = event.into_parts();
         let report = self.services.project(&self.settings, event.into_batch(), context.deadline).await;
-        for line in telemetry::lines_for_refused_puts(&report, self.services.clock.now_ms()) {
+        for line in telemetry::lines_for_refused_puts(report.refused_puts, self.services.clock.now_ms()) {
             (self.emf)(&line);
         }
         match report.outcome {

@@ -8,10 +8,10 @@ use ledger::{EntryKey, Item, entry::attribute, metric::NAMESPACE, projection::Ve
 use serde::Serialize;
 
 use crate::{
-    books::{Books, count, count_all, text},
-    cloud::Services,
     deployment::Role,
-    world::State,
+    reconciliation::{Reconciliation, count, count_all, text},
+    services::Services,
+    state::State,
 };
 
 /// Entries in the table for people.
@@ -69,23 +69,30 @@ impl Before {
     ///
     /// The tables cannot be read.
     pub fn read(services: &Services) -> Result<Before, DynoxideError> {
-        Ok(Before { entries: count_all(&Books::read(services)?.recorded), given_up: given_up(services) })
+        Ok(Before { entries: count_all(&Reconciliation::read(services)?.recorded), given_up: given_up(services) })
     }
 }
 
 impl Report {
     /// Sums a run up that sent `sent` events.
-    pub fn new(services: &Services, books: &Books, sent: u64, before: Before, elapsed: Duration) -> Report {
-        let (ready, invalid) = (count(&books.recorded, Verdict::Ready), count(&books.recorded, Verdict::Invalid));
+    pub fn new(
+        services: &Services,
+        reconciled: &Reconciliation,
+        sent: u64,
+        before: Before,
+        elapsed: Duration,
+    ) -> Report {
+        let (ready, invalid) =
+            (count(&reconciled.recorded, Verdict::Ready), count(&reconciled.recorded, Verdict::Invalid));
         let given_up = given_up(services).saturating_sub(before.given_up);
         Report {
-            landed: books.agree() && ready + invalid == before.entries + sent && given_up == 0,
+            landed: reconciled.agree() && ready + invalid == before.entries + sent && given_up == 0,
             sent,
             ready,
             invalid,
-            projected: count_all(&books.projected),
+            projected: count_all(&reconciled.projected),
             given_up,
-            alerts: services.world.look(|state, _| state.published_total),
+            alerts: services.shared.look(|state, _| state.published_total),
             metrics: metrics(services),
             elapsed_ms: elapsed.as_millis() as u64,
         }
@@ -153,7 +160,7 @@ pub fn guide(services: &Services, page_url: &str) -> String {
 
 fn given_up(services: &Services) -> u64 {
     let queues = [services.deployment.dead_letter_queue(), services.deployment.failures_queue()];
-    services.world.look(|state, now_ms| {
+    services.shared.look(|state, now_ms| {
         let mut messages = 0;
         for queue in &queues {
             let Ok(attributes) = state.sqs.queue_attributes(now_ms, queue) else { continue };
@@ -165,7 +172,7 @@ fn given_up(services: &Services) -> u64 {
 
 /// The project's metrics over all time.
 pub fn metrics(services: &Services) -> Vec<MetricValue> {
-    services.world.look(|state, now_ms| {
+    services.shared.look(|state, now_ms| {
         let mut values = Vec::new();
         let mut request = ListMetricsRequest { namespace: Some(NAMESPACE.to_owned()), ..ListMetricsRequest::default() };
         while let Ok(page) = state.metrics.list_metrics(now_ms, &request) {

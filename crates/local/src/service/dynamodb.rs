@@ -21,7 +21,10 @@ use serde::de::DeserializeOwned;
 use serde_json::{Number, Value, json};
 use tokio::net::TcpListener;
 
-use crate::{deployment::TTL_ATTRIBUTE, wire::ApiError};
+use crate::{
+    deployment::TTL_ATTRIBUTE,
+    service::wire::{ApiError, json as wire_json},
+};
 
 /// How often expired items are deleted; on AWS it takes up to days.
 pub const TTL_SWEEP_INTERVAL: Duration = Duration::from_secs(60);
@@ -115,7 +118,7 @@ impl DynamoDb {
         let written = WRITES.contains(&operation);
         let response = match self.exchange(operation, headers, body).await {
             Ok(response) => response,
-            Err(error) => crate::wire::json::encode(Err(ApiError::internal(error.to_string()))),
+            Err(error) => wire_json::encode(Err(ApiError::internal(error.to_string()))),
         };
         (response, written)
     }

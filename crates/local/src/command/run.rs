@@ -6,11 +6,13 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
     cloud::{Cloud, Options},
-    command_line::Arguments,
+    command::{
+        arguments::Arguments,
+        report::{self, Before, Report},
+        traffic::{self, Request},
+    },
     deployment::REGION_DEFAULT,
-    functions, report,
-    report::{Before, Report},
-    traffic::{self, Request},
+    lambda::functions,
 };
 
 /// How a run ended.
@@ -57,12 +59,12 @@ async fn once(cloud: &Cloud, arguments: &Arguments, started: Instant) -> Result<
         }
         (count, _) => traffic::send(services, Request { count, invalid_ratio: arguments.invalid_ratio }).await?,
     };
-    let books = traffic::until_landed(services).await?;
-    let report = Report::new(services, &books, sent, before, started.elapsed());
+    let reconciled = traffic::until_landed(services).await?;
+    let report = Report::new(services, &reconciled, sent, before, started.elapsed());
     if arguments.json {
         print(&serde_json::to_string(&report)?);
     } else {
-        print(&format!("{}\n{}", report::entries_table(&books.entries), report.line()));
+        print(&format!("{}\n{}", report::entries_table(&reconciled.entries), report.line()));
     }
     Ok(if report.landed { Ending::EverythingLanded } else { Ending::NotEverythingLanded })
 }
@@ -73,9 +75,9 @@ async fn stay(cloud: &mut Cloud, arguments: &Arguments, started: Instant) -> Res
     let before = Before::read(services)?;
     let shown = async {
         let sent = traffic::send(services, Request { count: None, invalid_ratio: arguments.invalid_ratio }).await?;
-        let books = traffic::until_landed(services).await?;
-        let report = Report::new(services, &books, sent, before, started.elapsed());
-        print(&format!("{}\n{}\n", report::entries_table(&books.entries), report.line()));
+        let reconciled = traffic::until_landed(services).await?;
+        let report = Report::new(services, &reconciled, sent, before, started.elapsed());
+        print(&format!("{}\n{}\n", report::entries_table(&reconciled.entries), report.line()));
         print(&format!("{}\nCtrl-C stops it.", report::guide(services, &page_url)));
         if let Some(rate) = arguments.seed_rate {
             traffic::keep_sending(services, rate, arguments.invalid_ratio, None).await?;

@@ -14,11 +14,14 @@ use tokio::{sync::watch, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    cloud::Services,
     deployment::Role,
-    dynamodb::{DynamoDb, reveal},
-    lambda::{Function, FunctionError, invoke},
-    world::{State, until_ms},
+    lambda::{
+        function::{Function, invoke},
+        invocation::FunctionError,
+    },
+    service::dynamodb::{DynamoDb, reveal},
+    services::Services,
+    state::{State, until_ms},
 };
 
 /// Feeds the processor from the events queue until `closing`, then lets running invocations end.
@@ -28,7 +31,7 @@ pub async fn drive_queue(services: Arc<Services>, closing: CancellationToken) {
 
 /// Feeds the projector from the events table's stream until `closing`, then lets a running invocation end.
 pub async fn drive_stream(services: Arc<Services>, closing: CancellationToken) {
-    let mut reader = StreamReader { table_changes: services.world.table_changes(), more: true };
+    let mut reader = StreamReader { table_changes: services.shared.table_changes(), more: true };
     let poll = move |services: &Services| poll_stream(services, &mut reader);
     drive(services, closing, Role::Projector, poll, run_stream_invocation).await;
 }
@@ -43,7 +46,7 @@ async fn drive<T, F>(
     F: Future<Output = ()> + Send + 'static,
 {
     let name = services.deployment.function_name(role);
-    let mut changes = services.world.changes();
+    let mut changes = services.shared.changes();
     let mut running = JoinSet::new();
     while !closing.is_cancelled() {
         changes.borrow_and_update();
@@ -53,7 +56,7 @@ async fn drive<T, F>(
             let polled = poll(&services);
             next_event_ms = polled.next_event_ms;
             if !polled.invocations.is_empty() {
-                services.world.touch();
+                services.shared.touch();
             }
             for invocation in polled.invocations {
                 running.spawn(run(services.clone(), function.clone(), invocation));
@@ -84,12 +87,12 @@ struct StreamReader {
 
 /// `true` when everything in the events table's stream was projected or given up.
 pub fn stream_is_caught_up(services: &Services) -> bool {
-    let caught_up = services.world.look(|state, _| state.stream_mapping.is_caught_up());
+    let caught_up = services.shared.look(|state, _| state.stream_mapping.is_caught_up());
     caught_up && unread_records(services).is_ok_and(|records| records.is_empty())
 }
 
 fn poll_queue(services: &Services) -> Polled<QueueInvocation> {
-    services.world.look(|state, now_ms| {
+    services.shared.look(|state, now_ms| {
         let State { sqs, queue_mapping, .. } = state;
         let invocations = queue_mapping.poll(now_ms, sqs).unwrap_or_else(|error| {
             tracing::warn!(%error, "the mapping cannot read its queue");
@@ -101,7 +104,7 @@ fn poll_queue(services: &Services) -> Polled<QueueInvocation> {
 
 async fn run_queue_invocation(services: Arc<Services>, function: Arc<Function>, invocation: QueueInvocation) {
     let outcome = run(&function, invocation.event().to_string()).await;
-    services.world.change(|state, now_ms| {
+    services.shared.change(|state, now_ms| {
         let State { sqs, queue_mapping, .. } = state;
         if let Err(error) = queue_mapping.complete(now_ms, sqs, invocation.id, &outcome) {
             tracing::error!(%error, "an invocation could not be completed");
@@ -111,7 +114,7 @@ async fn run_queue_invocation(services: Arc<Services>, function: Arc<Function>, 
 
 fn poll_stream(services: &Services, reader: &mut StreamReader) -> Polled<StreamInvocation> {
     read_ahead(services, reader);
-    let (StreamPoll { invocations, discarded }, next_event_ms) = services.world.look(|state, now_ms| {
+    let (StreamPoll { invocations, discarded }, next_event_ms) = services.shared.look(|state, now_ms| {
         let polled = state.stream_mapping.poll(now_ms);
         (polled, not_at_once(now_ms, state.stream_mapping.next_event_ms()))
     });
@@ -123,7 +126,7 @@ fn poll_stream(services: &Services, reader: &mut StreamReader) -> Polled<StreamI
 /// stays bounded.
 fn read_ahead(services: &Services, reader: &mut StreamReader) {
     let shard_id = DynamoDb::shard_id(&services.deployment.events_table());
-    while services.world.look(|state, _| state.stream_mapping.is_caught_up()) {
+    while services.shared.look(|state, _| state.stream_mapping.is_caught_up()) {
         if !reader.table_changes.has_changed().unwrap_or_default() && !reader.more {
             return;
         }
@@ -136,7 +139,7 @@ fn read_ahead(services: &Services, reader: &mut StreamReader) {
         if records.is_empty() {
             return;
         }
-        let offered = services.world.look(|state, _| {
+        let offered = services.shared.look(|state, _| {
             state.stream_mapping.add_shard(&shard_id, None);
             state.stream_mapping.offer(&shard_id, records)
         });
@@ -148,7 +151,7 @@ fn read_ahead(services: &Services, reader: &mut StreamReader) {
 
 fn unread_records(services: &Services) -> Result<Vec<StreamRecord>, DynoxideError> {
     let shard_id = DynamoDb::shard_id(&services.deployment.events_table());
-    let (stream_arn, last_offered) = services.world.look(|state, _| {
+    let (stream_arn, last_offered) = services.shared.look(|state, _| {
         let mapping = &state.stream_mapping;
         (mapping.config().stream_arn.clone(), mapping.last_offered(&shard_id).map(str::to_owned))
     });
@@ -158,7 +161,7 @@ fn unread_records(services: &Services) -> Result<Vec<StreamRecord>, DynoxideErro
 async fn run_stream_invocation(services: Arc<Services>, function: Arc<Function>, invocation: StreamInvocation) {
     let outcome = run(&function, reveal(&invocation.event.to_string())).await;
     let completed =
-        services.world.change(|state, now_ms| state.stream_mapping.complete(now_ms, invocation.id, &outcome));
+        services.shared.change(|state, now_ms| state.stream_mapping.complete(now_ms, invocation.id, &outcome));
     match completed {
         Ok(discarded) => send_to_failures_queue(&services, discarded),
         Err(error) => tracing::error!(%error, "an invocation could not be completed"),
@@ -170,7 +173,7 @@ fn send_to_failures_queue(services: &Services, discarded: Vec<Discarded>) {
     for discarded in discarded {
         tracing::error!(records = discarded.sequence_numbers.len(), "stream records were given up");
         let message = SendRequest { body: discarded.message.to_string(), ..SendRequest::default() };
-        if let Err(error) = services.world.change(|state, now_ms| state.sqs.send(now_ms, &queue, message)) {
+        if let Err(error) = services.shared.change(|state, now_ms| state.sqs.send(now_ms, &queue, message)) {
             tracing::error!(%error, "the failures queue did not take a message");
         }
     }

@@ -12,76 +12,78 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::{
-    sqs::{Attribute, message_attributes},
-    wire::{ApiError, input},
-    world::{State, World},
+    service::{
+        sqs::{Attribute, message_attributes},
+        wire::{ApiError, input},
+    },
+    state::{SharedState, State},
 };
 
 /// XML namespace of SNS answers.
 pub const NAMESPACE: &str = "http://sns.amazonaws.com/doc/2010-03-31/";
 
 /// Runs one operation.
-pub fn call(world: &World, operation: &str, body: Value) -> Result<Value, ApiError> {
+pub fn call(shared: &SharedState, operation: &str, body: Value) -> Result<Value, ApiError> {
     match operation {
         "CreateTopic" => {
             let request: CreateTopic = input(body)?;
-            let arn = world.change(|state, _| state.sns.create_topic(&request.name, &request.attributes))?;
+            let arn = shared.change(|state, _| state.sns.create_topic(&request.name, &request.attributes))?;
             Ok(json!({"TopicArn": arn}))
         }
         "DeleteTopic" => {
             let request: Topic = input(body)?;
-            world.change(|state, _| state.sns.delete_topic(&request.topic_arn));
+            shared.change(|state, _| state.sns.delete_topic(&request.topic_arn));
             Ok(json!({}))
         }
         "ListTopics" => {
-            let arns = world.look(|state, _| state.sns.topic_arns());
+            let arns = shared.look(|state, _| state.sns.topic_arns());
             let topics: Vec<Value> = arns.into_iter().map(|arn| json!({"TopicArn": arn})).collect();
             Ok(json!({"Topics": topics}))
         }
         "GetTopicAttributes" => {
             let request: Topic = input(body)?;
-            let attributes = world.look(|state, _| state.sns.topic_attributes(&request.topic_arn))?;
+            let attributes = shared.look(|state, _| state.sns.topic_attributes(&request.topic_arn))?;
             Ok(json!({"Attributes": attributes}))
         }
         "SetTopicAttributes" => {
             let request: SetAttribute = input(body)?;
             let (name, value) = (&request.attribute_name, &request.attribute_value);
-            world.change(|state, _| state.sns.set_topic_attribute(&request.topic_arn, name, value))?;
+            shared.change(|state, _| state.sns.set_topic_attribute(&request.topic_arn, name, value))?;
             Ok(json!({}))
         }
         "Subscribe" => {
             let request: Subscribe = input(body)?;
-            let arn = world.change(|state, _| state.sns.subscribe(&request.into()))?;
+            let arn = shared.change(|state, _| state.sns.subscribe(&request.into()))?;
             Ok(json!({"SubscriptionArn": arn}))
         }
         "Unsubscribe" => {
             let request: Subscription = input(body)?;
-            world.change(|state, _| state.sns.unsubscribe(&request.subscription_arn));
+            shared.change(|state, _| state.sns.unsubscribe(&request.subscription_arn));
             Ok(json!({}))
         }
         "GetSubscriptionAttributes" => {
             let request: Subscription = input(body)?;
-            let attributes = world.look(|state, _| state.sns.subscription_attributes(&request.subscription_arn))?;
+            let attributes = shared.look(|state, _| state.sns.subscription_attributes(&request.subscription_arn))?;
             Ok(json!({"Attributes": attributes}))
         }
         "SetSubscriptionAttributes" => {
             let request: SetAttribute = input(body)?;
             let (name, value) = (&request.attribute_name, &request.attribute_value);
-            world.change(|state, _| state.sns.set_subscription_attribute(&request.subscription_arn, name, value))?;
+            shared.change(|state, _| state.sns.set_subscription_attribute(&request.subscription_arn, name, value))?;
             Ok(json!({}))
         }
-        "ListSubscriptions" => list_subscriptions(world, None),
+        "ListSubscriptions" => list_subscriptions(shared, None),
         "ListSubscriptionsByTopic" => {
             let request: Topic = input(body)?;
-            list_subscriptions(world, Some(&request.topic_arn))
+            list_subscriptions(shared, Some(&request.topic_arn))
         }
-        "Publish" => publish(world, input(body)?),
+        "Publish" => publish(shared, input(body)?),
         _ => Err(ApiError::unknown_operation("SNS", operation)),
     }
 }
 
-fn list_subscriptions(world: &World, topic_arn: Option<&str>) -> Result<Value, ApiError> {
-    let subscriptions = world.look(|state, _| state.sns.subscriptions(topic_arn))?;
+fn list_subscriptions(shared: &SharedState, topic_arn: Option<&str>) -> Result<Value, ApiError> {
+    let subscriptions = shared.look(|state, _| state.sns.subscriptions(topic_arn))?;
     let subscriptions: Vec<Value> = subscriptions
         .into_iter()
         .map(|subscription| {
@@ -97,14 +99,14 @@ fn list_subscriptions(world: &World, topic_arn: Option<&str>) -> Result<Value, A
     Ok(json!({"Subscriptions": subscriptions}))
 }
 
-fn publish(world: &World, request: Publish) -> Result<Value, ApiError> {
+fn publish(shared: &SharedState, request: Publish) -> Result<Value, ApiError> {
     let request = PublishRequest {
         topic_arn: request.topic_arn,
         message: request.message,
         subject: request.subject,
         message_attributes: message_attributes(request.message_attributes)?,
     };
-    let message_id = world.change(|state, now_ms| {
+    let message_id = shared.change(|state, now_ms| {
         let published = state.sns.publish(now_ms, &request)?;
         for delivery in published.deliveries {
             deliver(state, now_ms, delivery);

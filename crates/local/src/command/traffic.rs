@@ -8,11 +8,10 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::{
-    books::{self, Books},
-    cloud::Services,
     deployment::Role,
-    lambda::{FunctionError, invoke},
-    mappings,
+    lambda::{function::invoke, invocation::FunctionError, mappings},
+    reconciliation::{Reconciliation, count_all, read_projected},
+    services::Services,
 };
 
 /// Events per second that one seeder invocation per second can send.
@@ -91,7 +90,7 @@ pub async fn keep_sending(
     duration: Option<Duration>,
 ) -> Result<u64, TrafficError> {
     let started = Instant::now();
-    let projected_before = books::count_all(&books::read_projected(services)?);
+    let projected_before = count_all(&read_projected(services)?);
     let mut second = tokio::time::interval(Duration::from_secs(1));
     second.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut sent = 0;
@@ -110,7 +109,7 @@ pub async fn keep_sending(
         }
         if Instant::now() >= next_progress {
             next_progress += PROGRESS_INTERVAL;
-            let projected = books::count_all(&books::read_projected(services)?) - projected_before;
+            let projected = count_all(&read_projected(services)?) - projected_before;
             let seconds = started.elapsed().as_secs_f64();
             let per_second = projected as f64 / seconds;
             eprintln!("{seconds:.0} s: {sent} sent, {projected} projected, {per_second:.1} events/s end to end");
@@ -119,13 +118,13 @@ pub async fn keep_sending(
 }
 
 /// Waits until nothing moves any more: the queue is empty, no function runs, and the projector has seen every entry.
-/// Returns the books then, or after a time limit.
+/// Then, or after a time limit, reads both tables.
 ///
 /// # Errors
 ///
 /// The tables cannot be read.
-pub async fn until_landed(services: &Services) -> Result<Books, TrafficError> {
-    let mut changes = services.world.changes();
+pub async fn until_landed(services: &Services) -> Result<Reconciliation, TrafficError> {
+    let mut changes = services.shared.changes();
     let quiet = async {
         loop {
             changes.borrow_and_update();
@@ -140,13 +139,13 @@ pub async fn until_landed(services: &Services) -> Result<Books, TrafficError> {
     if tokio::time::timeout(LANDING_TIMEOUT, quiet).await.is_err() {
         eprintln!("not everything landed within {} s", LANDING_TIMEOUT.as_secs());
     }
-    Ok(Books::read(services)?)
+    Ok(Reconciliation::read(services)?)
 }
 
 fn is_quiet(services: &Services) -> bool {
     // The queue first: an entry is in the table before its message is deleted, so the stream then holds all of them.
     let queue = services.deployment.events_queue();
-    let queue_is_empty = services.world.look(|state, now_ms| {
+    let queue_is_empty = services.shared.look(|state, now_ms| {
         let messages = state.sqs.queue_attributes(now_ms, &queue).is_ok_and(|attributes| {
             let count = |name: &str| attributes.get(name).and_then(|count| count.parse().ok()).unwrap_or(0_u64);
             count("ApproximateNumberOfMessages")

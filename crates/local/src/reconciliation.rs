@@ -10,10 +10,10 @@ use ledger::{
     },
 };
 
-use crate::cloud::Services;
+use crate::services::Services;
 
 /// Both tables, read whole.
-pub struct Books {
+pub struct Reconciliation {
     /// The ledger's items.
     pub entries: Vec<Item>,
     /// The counts that the ledger folds to.
@@ -22,13 +22,13 @@ pub struct Books {
     pub projected: Projection,
 }
 
-impl Books {
+impl Reconciliation {
     /// Reads both tables.
     ///
     /// # Errors
     ///
     /// The database cannot be read.
-    pub fn read(services: &Services) -> Result<Books, DynoxideError> {
+    pub fn read(services: &Services) -> Result<Reconciliation, DynoxideError> {
         let entries = services.dynamodb.scan(&services.deployment.events_table())?;
         let mut recorded = Projection::default();
         for entry in &entries {
@@ -38,7 +38,7 @@ impl Books {
                 Err(LeftOut::Unreadable(error)) => tracing::warn!(%error, "an item of the ledger is no entry"),
             }
         }
-        Ok(Books { entries, recorded, projected: read_projected(services)? })
+        Ok(Reconciliation { entries, recorded, projected: read_projected(services)? })
     }
 
     /// `true` where every entry was counted, and nothing else.

@@ -25,8 +25,9 @@ use tokio::{
 };
 
 use crate::{
-    lambda::{FunctionError, Invocation},
-    world::now_ms,
+    lambda::invocation::{FunctionError, Invocation},
+    loopback::without_delay,
+    state::now_ms,
 };
 
 /// Bytes of a response; Lambda takes 6 MB.
@@ -81,7 +82,7 @@ impl RuntimeApi {
             .with_state(shared.clone());
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let address = listener.local_addr()?.to_string();
-        let serve = axum::serve(crate::endpoint::without_delay(listener), router);
+        let serve = axum::serve(without_delay(listener), router);
         let server = tokio::spawn(async move { serve.await }).abort_handle();
         Ok(RuntimeApi { address, shared, server })
     }

@@ -10,8 +10,8 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use crate::{
-    wire::{ApiError, input, lenient},
-    world::World,
+    service::wire::{ApiError, input, lenient},
+    state::SharedState,
 };
 
 /// XML namespace of CloudWatch answers.
@@ -21,23 +21,23 @@ pub const NAMESPACE: &str = "http://monitoring.amazonaws.com/doc/2010-08-01/";
 const PLAIN_STATISTICS: [&str; 5] = ["SampleCount", "Average", "Sum", "Minimum", "Maximum"];
 
 /// Runs one operation.
-pub fn call(world: &World, operation: &str, body: Value) -> Result<Value, ApiError> {
+pub fn call(shared: &SharedState, operation: &str, body: Value) -> Result<Value, ApiError> {
     match operation {
         "PutMetricData" => {
             let request: PutMetricData = input(body)?;
             let data: Vec<MetricDatum> =
                 request.metric_data.into_iter().map(Datum::into_datum).collect::<Result<_, _>>()?;
-            world.change(|state, now_ms| state.metrics.put(now_ms, &request.namespace, &data))?;
+            shared.change(|state, now_ms| state.metrics.put(now_ms, &request.namespace, &data))?;
             Ok(json!({}))
         }
-        "GetMetricStatistics" => get_metric_statistics(world, input(body)?),
-        "GetMetricData" => get_metric_data(world, input(body)?),
-        "ListMetrics" => list_metrics(world, input(body)?),
+        "GetMetricStatistics" => get_metric_statistics(shared, input(body)?),
+        "GetMetricData" => get_metric_data(shared, input(body)?),
+        "ListMetrics" => list_metrics(shared, input(body)?),
         _ => Err(ApiError::unknown_operation("CloudWatch", operation)),
     }
 }
 
-fn get_metric_statistics(world: &World, request: GetMetricStatistics) -> Result<Value, ApiError> {
+fn get_metric_statistics(shared: &SharedState, request: GetMetricStatistics) -> Result<Value, ApiError> {
     let label = request.metric_name.clone();
     let asked = StatisticsRequest {
         metric: metric(request.namespace, request.metric_name, request.dimensions),
@@ -47,7 +47,7 @@ fn get_metric_statistics(world: &World, request: GetMetricStatistics) -> Result<
         statistics: request.statistics.into_iter().chain(request.extended_statistics).collect(),
         unit: request.unit,
     };
-    let datapoints = world.look(|state, _| state.metrics.get_metric_statistics(&asked))?;
+    let datapoints = shared.look(|state, _| state.metrics.get_metric_statistics(&asked))?;
     let datapoints: Vec<Value> = datapoints.into_iter().map(datapoint).collect();
     Ok(json!({"Label": label, "Datapoints": datapoints}))
 }
@@ -68,7 +68,7 @@ fn datapoint(datapoint: Datapoint) -> Value {
     shaped
 }
 
-fn get_metric_data(world: &World, request: GetMetricData) -> Result<Value, ApiError> {
+fn get_metric_data(shared: &SharedState, request: GetMetricData) -> Result<Value, ApiError> {
     let queries: Vec<MetricDataQuery> =
         request.metric_data_queries.into_iter().map(DataQuery::into_query).collect::<Result<_, _>>()?;
     let asked = MetricDataRequest {
@@ -77,7 +77,7 @@ fn get_metric_data(world: &World, request: GetMetricData) -> Result<Value, ApiEr
         end_ms: request.end_time.max(0) as u64,
         newest_first: request.scan_by.as_deref() != Some("TimestampAscending"),
     };
-    let results = world.look(|state, _| state.metrics.get_metric_data(&asked))?;
+    let results = shared.look(|state, _| state.metrics.get_metric_data(&asked))?;
     let results: Vec<Value> = results
         .into_iter()
         .map(|result| {
@@ -94,14 +94,14 @@ fn get_metric_data(world: &World, request: GetMetricData) -> Result<Value, ApiEr
     Ok(json!({"MetricDataResults": results, "Messages": []}))
 }
 
-fn list_metrics(world: &World, request: ListMetrics) -> Result<Value, ApiError> {
+fn list_metrics(shared: &SharedState, request: ListMetrics) -> Result<Value, ApiError> {
     let asked = ListMetricsRequest {
         namespace: request.namespace,
         name: request.metric_name,
         dimensions: request.dimensions.into_iter().map(Into::into).collect(),
         next_token: request.next_token,
     };
-    let page = world.look(|state, now_ms| state.metrics.list_metrics(now_ms, &asked))?;
+    let page = shared.look(|state, now_ms| state.metrics.list_metrics(now_ms, &asked))?;
     let metrics: Vec<Value> = page
         .metrics
         .into_iter()

@@ -15,8 +15,8 @@ use tokio::{
     sync::Semaphore,
 };
 
-use crate::{
-    lambda::{FunctionError, Invocation},
+use crate::lambda::{
+    invocation::{FunctionError, Invocation},
     runtime_api::RuntimeApi,
 };
 

@@ -15,8 +15,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     deployment::Deployment,
-    wire::{ApiError, input},
-    world::{State, World, now_ms, until_ms},
+    service::wire::{ApiError, input},
+    state::{SharedState, State, now_ms, until_ms},
 };
 
 /// Entries of a batch call.
@@ -30,7 +30,7 @@ const WAIT_SECONDS_MAX: u64 = 20;
 
 /// SQS as clients see it.
 pub struct Sqs<'a> {
-    pub world: &'a World,
+    pub shared: &'a SharedState,
     pub deployment: &'a Deployment,
     /// Ends waiting receives.
     pub closing: &'a CancellationToken,
@@ -64,7 +64,7 @@ impl Sqs<'_> {
 
     fn create_queue(&self, request: CreateQueue) -> Result<Value, ApiError> {
         let name = request.queue_name;
-        self.world.change(|state, now_ms| {
+        self.shared.change(|state, now_ms| {
             state.sqs.create_queue(now_ms, &name, &request.attributes)?;
             if !request.tags.is_empty() {
                 state.queue_tags.insert(name.clone(), request.tags);
@@ -76,7 +76,7 @@ impl Sqs<'_> {
 
     fn delete_queue(&self, request: Queue) -> Result<Value, ApiError> {
         let name = request.name();
-        self.world.change(|state, now_ms| {
+        self.shared.change(|state, now_ms| {
             state.queue_tags.remove(name);
             state.sqs.delete_queue(now_ms, name)
         })?;
@@ -84,20 +84,20 @@ impl Sqs<'_> {
     }
 
     fn list_queues(&self, request: ListQueues) -> Result<Value, ApiError> {
-        let names = self.world.look(|state, _| state.sqs.queue_names(&request.queue_name_prefix));
+        let names = self.shared.look(|state, _| state.sqs.queue_names(&request.queue_name_prefix));
         let urls: Vec<String> = names.iter().map(|name| self.deployment.queue_url(name)).collect();
         Ok(json!({"QueueUrls": urls}))
     }
 
     fn get_queue_url(&self, request: CreateQueue) -> Result<Value, ApiError> {
         let name = request.queue_name;
-        self.world.look(|state, _| require_queue(state, &name))?;
+        self.shared.look(|state, _| require_queue(state, &name))?;
         Ok(json!({"QueueUrl": self.deployment.queue_url(&name)}))
     }
 
     fn get_queue_attributes(&self, request: GetQueueAttributes) -> Result<Value, ApiError> {
         let name = queue_name(&request.queue_url);
-        let attributes = self.world.look(|state, now_ms| state.sqs.queue_attributes(now_ms, name))?;
+        let attributes = self.shared.look(|state, now_ms| state.sqs.queue_attributes(now_ms, name))?;
         let wanted = Wanted(&request.attribute_names);
         let attributes: QueueAttributes = attributes.into_iter().filter(|(name, _)| wanted.includes(name)).collect();
         Ok(json!({"Attributes": attributes}))
@@ -105,14 +105,14 @@ impl Sqs<'_> {
 
     fn set_queue_attributes(&self, request: SetQueueAttributes) -> Result<Value, ApiError> {
         let name = queue_name(&request.queue_url);
-        self.world.change(|state, now_ms| state.sqs.set_queue_attributes(now_ms, name, &request.attributes))?;
+        self.shared.change(|state, now_ms| state.sqs.set_queue_attributes(now_ms, name, &request.attributes))?;
         Ok(json!({}))
     }
 
     fn send_message(&self, request: SendMessage) -> Result<Value, ApiError> {
         let name = queue_name(&request.queue_url).to_owned();
         let message = request.message.into_send_request()?;
-        let sent = self.world.change(|state, now_ms| state.sqs.send(now_ms, &name, message))?;
+        let sent = self.shared.change(|state, now_ms| state.sqs.send(now_ms, &name, message))?;
         Ok(without_nulls(json!({
             "MessageId": sent.message_id,
             "SequenceNumber": sent.sequence_number,
@@ -124,7 +124,7 @@ impl Sqs<'_> {
     fn send_message_batch(&self, request: Batch<SendEntry>) -> Result<Value, ApiError> {
         let name = queue_name(&request.queue_url);
         check_batch(&request.entries, |entry| &entry.id)?;
-        self.world.look(|state, _| require_queue(state, name))?;
+        self.shared.look(|state, _| require_queue(state, name))?;
         let bytes: usize = request.entries.iter().map(|entry| entry.message.message_body.len()).sum();
         if bytes > BATCH_BYTES_MAX {
             let message = format!("the batch holds {bytes} bytes, more than {BATCH_BYTES_MAX}");
@@ -137,7 +137,7 @@ impl Sqs<'_> {
         Ok(run_batch(request.entries, |entry| {
             let message = entry.message.into_send_request();
             let sent = message.and_then(|message| {
-                self.world.change(|state, now_ms| state.sqs.send(now_ms, name, message)).map_err(ApiError::from)
+                self.shared.change(|state, now_ms| state.sqs.send(now_ms, name, message)).map_err(ApiError::from)
             });
             let sent = sent.map(|sent| {
                 json!({
@@ -162,15 +162,15 @@ impl Sqs<'_> {
             messages_max: request.max_number_of_messages.unwrap_or(1),
             visibility_timeout_seconds: request.visibility_timeout,
         };
-        let mut changes = self.world.changes();
+        let mut changes = self.shared.changes();
         loop {
             changes.borrow_and_update();
-            let (messages, next_visible_ms) = self.world.look(|state, now_ms| {
+            let (messages, next_visible_ms) = self.shared.look(|state, now_ms| {
                 let messages = state.sqs.receive(now_ms, name, &receive)?;
                 Ok::<_, SqsError>((messages, state.sqs.next_visible_ms(name)))
             })?;
             if !messages.is_empty() {
-                self.world.touch();
+                self.shared.touch();
                 let messages: Vec<Value> = messages.into_iter().map(|message| request.shape(message)).collect();
                 return Ok(json!({"Messages": messages}));
             }
@@ -187,30 +187,30 @@ impl Sqs<'_> {
     }
 
     fn default_wait_seconds(&self, name: &str) -> Result<u64, ApiError> {
-        let attributes = self.world.look(|state, now_ms| state.sqs.queue_attributes(now_ms, name))?;
+        let attributes = self.shared.look(|state, now_ms| state.sqs.queue_attributes(now_ms, name))?;
         Ok(attributes.get("ReceiveMessageWaitTimeSeconds").and_then(|seconds| seconds.parse().ok()).unwrap_or(0))
     }
 
     fn delete_message(&self, request: Receipt) -> Result<Value, ApiError> {
         let name = queue_name(&request.queue_url);
-        self.world.change(|state, now_ms| state.sqs.delete_message(now_ms, name, &request.receipt_handle))?;
+        self.shared.change(|state, now_ms| state.sqs.delete_message(now_ms, name, &request.receipt_handle))?;
         Ok(json!({}))
     }
 
     fn delete_message_batch(&self, request: Batch<ReceiptEntry>) -> Result<Value, ApiError> {
         let name = queue_name(&request.queue_url);
         check_batch(&request.entries, |entry| &entry.id)?;
-        self.world.look(|state, _| require_queue(state, name))?;
+        self.shared.look(|state, _| require_queue(state, name))?;
         Ok(run_batch(request.entries, |entry| {
             let deleted =
-                self.world.change(|state, now_ms| state.sqs.delete_message(now_ms, name, &entry.receipt_handle));
+                self.shared.change(|state, now_ms| state.sqs.delete_message(now_ms, name, &entry.receipt_handle));
             (entry.id, deleted.map(|()| json!({})).map_err(ApiError::from))
         }))
     }
 
     fn change_message_visibility(&self, request: Receipt) -> Result<Value, ApiError> {
         let name = queue_name(&request.queue_url);
-        self.world.change(|state, now_ms| {
+        self.shared.change(|state, now_ms| {
             state.sqs.change_visibility(now_ms, name, &request.receipt_handle, request.visibility_timeout)
         })?;
         Ok(json!({}))
@@ -219,9 +219,9 @@ impl Sqs<'_> {
     fn change_message_visibility_batch(&self, request: Batch<ReceiptEntry>) -> Result<Value, ApiError> {
         let name = queue_name(&request.queue_url);
         check_batch(&request.entries, |entry| &entry.id)?;
-        self.world.look(|state, _| require_queue(state, name))?;
+        self.shared.look(|state, _| require_queue(state, name))?;
         Ok(run_batch(request.entries, |entry| {
-            let changed = self.world.change(|state, now_ms| {
+            let changed = self.shared.change(|state, now_ms| {
                 state.sqs.change_visibility(now_ms, name, &entry.receipt_handle, entry.visibility_timeout)
             });
             (entry.id, changed.map(|()| json!({})).map_err(ApiError::from))
@@ -229,12 +229,12 @@ impl Sqs<'_> {
     }
 
     fn purge_queue(&self, request: Queue) -> Result<Value, ApiError> {
-        self.world.change(|state, now_ms| state.sqs.purge_queue(now_ms, request.name()))?;
+        self.shared.change(|state, now_ms| state.sqs.purge_queue(now_ms, request.name()))?;
         Ok(json!({}))
     }
 
     fn list_queue_tags(&self, request: Queue) -> Result<Value, ApiError> {
-        let tags = self.world.look(|state, _| {
+        let tags = self.shared.look(|state, _| {
             require_queue(state, request.name())?;
             Ok::<_, SqsError>(state.queue_tags.get(request.name()).cloned().unwrap_or_default())
         })?;
@@ -243,7 +243,7 @@ impl Sqs<'_> {
 
     fn tag_queue(&self, request: TagQueue) -> Result<Value, ApiError> {
         let name = queue_name(&request.queue_url);
-        self.world.change(|state, _| {
+        self.shared.change(|state, _| {
             require_queue(state, name)?;
             state.queue_tags.entry(name.to_owned()).or_default().extend(request.tags);
             Ok::<_, SqsError>(())
@@ -253,7 +253,7 @@ impl Sqs<'_> {
 
     fn untag_queue(&self, request: UntagQueue) -> Result<Value, ApiError> {
         let name = queue_name(&request.queue_url);
-        self.world.change(|state, _| {
+        self.shared.change(|state, _| {
             require_queue(state, name)?;
             if let Some(tags) = state.queue_tags.get_mut(name) {
                 tags.retain(|key, _| !request.tag_keys.contains(key));
@@ -264,7 +264,7 @@ impl Sqs<'_> {
     }
 
     fn list_dead_letter_source_queues(&self, request: Queue) -> Result<Value, ApiError> {
-        let sources = self.world.look(|state, now_ms| {
+        let sources = self.shared.look(|state, now_ms| {
             require_queue(state, request.name())?;
             let arn = state.sqs.arn(request.name());
             let mut sources = Vec::new();

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Parser;
 
-use crate::traffic::RATE_MAX;
+use crate::command::traffic::RATE_MAX;
 
 /// Runs the whole system on this machine: queue, functions, tables, metrics, alerts.
 #[derive(Clone, Debug, Parser)]

@@ -10,8 +10,11 @@ use serde::{Serialize, de::DeserializeOwned};
 use crate::{
     cloud::Cloud,
     deployment::Role,
-    lambda::{Code, Function, FunctionError, Invocation},
-    process::Binary,
+    lambda::{
+        function::{Code, Function},
+        invocation::{FunctionError, Invocation},
+        process::Binary,
+    },
 };
 
 /// Deploys all three.

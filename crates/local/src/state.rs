@@ -58,15 +58,15 @@ impl State {
 }
 
 /// The state that all services share.
-pub struct World {
+pub struct SharedState {
     state: Mutex<State>,
     changes: watch::Sender<u64>,
     table_changes: watch::Sender<u64>,
 }
 
-impl World {
-    pub fn new(state: State) -> World {
-        World { state: Mutex::new(state), changes: watch::Sender::new(0), table_changes: watch::Sender::new(0) }
+impl SharedState {
+    pub fn new(state: State) -> SharedState {
+        SharedState { state: Mutex::new(state), changes: watch::Sender::new(0), table_changes: watch::Sender::new(0) }
     }
 
     /// Looks at the state; a model may still apply what time has made due.
