@@ -14,7 +14,7 @@ use ledger::{
     names::{PROJECT_DEFAULT, Project},
     schema,
 };
-use ledger_aws::LedgerReader;
+use ledger_aws::{LedgerReader, TableNames};
 
 const NOTHING_FOUND: u8 = 1;
 const REFUSED: u8 = 3;
@@ -59,7 +59,7 @@ async fn main() -> ExitCode {
 
 async fn explain(project: Project, key: &ClaimKey) -> ExitCode {
     let sdk_config = ledger_aws::sdk_config().await;
-    let reader = LedgerReader::new(&sdk_config, project.idempotency_table(), project.events_table());
+    let reader = LedgerReader::new(&sdk_config, TableNames::from(&project));
     let (claim, entries) = match tokio::try_join!(reader.claim(key), reader.entries(key)) {
         Ok(found) => found,
         Err(error) => {

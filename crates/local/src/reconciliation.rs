@@ -4,8 +4,10 @@ use dynoxide::DynoxideError;
 use ledger::{
     Attribute, Item,
     entry::attribute,
-    projection::{DayCounts, EntrySummary, LeftOut, Projection, Verdict},
-    projection_keys::{DayKey, ProjectionKey},
+    projection::{
+        DayCounts, EntrySummary, LeftOut, Projection, Verdict,
+        keys::{DayKey, ProjectionKey},
+    },
 };
 
 use crate::services::Services;

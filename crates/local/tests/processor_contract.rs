@@ -8,7 +8,7 @@ use ledger::{
     entry::claim_key_item,
     ports::{Inserted, Table, Tables},
 };
-use ledger_aws::{DynamoTables, to_item};
+use ledger_aws::{DynamoTables, TableNames, to_item};
 use local::Cloud;
 use testkit::contract::{self, Subject};
 
@@ -23,8 +23,7 @@ impl Dynamo {
         let cloud = support::cloud().await;
         let sdk_config = support::sdk_config(&cloud).await;
         let deployment = cloud.deployment();
-        let tables =
-            DynamoTables::new(&sdk_config, deployment.project.idempotency_table(), deployment.project.events_table());
+        let tables = DynamoTables::new(&sdk_config, TableNames::from(&deployment.project));
         Self { client: Client::new(&sdk_config), tables, cloud }
     }
 

@@ -13,14 +13,15 @@ use axum::{Router, http::StatusCode, http::header::CONTENT_TYPE, response::IntoR
 use cloudsim::projections::MemoryProjections;
 use ledger::{
     Attribute, FailureClass, Item, TenantId,
-    entry::whole_number,
-    item::{ITEM_BYTES_MAX, item_bytes},
+    item::{ITEM_BYTES_MAX, item_bytes, whole_number},
     metric::{Metric, NAMESPACE},
     metric_tenants::TenantBudget,
-    ports::{Clock, Found, Refusal},
-    projection::{EntryFields, EntrySummary, FailureSummary, Place, SequenceNumber, Verdict},
-    projection_keys::{DayKey, ProjectionKey},
-    projection_ports::{Action, Cancellation, Condition, Expressions, Projections, Transacted, Update, Updated},
+    ports::{Clock, Found, Projections, Refusal},
+    projection::{
+        EntryFields, EntrySummary, FailureSummary, Place, SequenceNumber, Verdict,
+        keys::{DayKey, ProjectionKey},
+        update::{Action, Cancellation, Condition, Expressions, Transacted, Update, Updated},
+    },
 };
 use ledger_aws::{CloudWatchMetrics, DynamoProjections, SnsAlerts, SqsFailures};
 use local::Cloud;
@@ -460,7 +461,7 @@ async fn the_adapters_store_publish_measure_and_send_what_the_world_in_memory_do
 async fn a_service_that_is_not_there_refuses_for_now() {
     use ledger::{
         alert::AlertMessage,
-        projection_ports::{Alerts, Failures},
+        ports::{Alerts, Failures},
     };
     let cloud = support::cloud().await;
     let sdk_config = support::sdk_config(&cloud).await;

@@ -2,11 +2,8 @@
 
 use std::{collections::BTreeMap, sync::Arc, sync::Mutex, time::Duration};
 
-use ledger::{
-    ClaimKey, EntryKey, EventId, Item, TenantId,
-    entry::{attribute, text_of},
-};
-use ledger_aws::LedgerReader;
+use ledger::{ClaimKey, EntryKey, EventId, Item, TenantId, entry::attribute, item::text_of};
+use ledger_aws::{LedgerReader, TableNames};
 use local::{
     Cloud, Function, Options, Role,
     lambda::{
@@ -118,8 +115,7 @@ impl Processor {
 async fn entries(cloud: &Cloud, keys: &[(&str, &str)]) -> Vec<Item> {
     let deployment = cloud.deployment();
     let sdk_config = ledger_aws::sdk_config_at(cloud.endpoint_url(), &deployment.account.region);
-    let reader =
-        LedgerReader::new(&sdk_config, deployment.project.idempotency_table(), deployment.project.events_table());
+    let reader = LedgerReader::new(&sdk_config, TableNames::from(&deployment.project));
     let mut found = Vec::new();
     for (tenant_id, sk) in keys {
         let tenant_id = TenantId::parse(tenant_id).unwrap();

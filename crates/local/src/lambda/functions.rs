@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, future::Future, path::PathBuf, sync::Arc, time:
 
 use cloudsim::deployment::{Deployment, Role};
 use lambda_runtime::{Context, LambdaEvent};
-use ledger_aws::{EmfSink, SdkConfig};
+use ledger_aws::{EmfSink, SdkConfig, environment::ConfigError};
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
@@ -17,21 +17,12 @@ use crate::{
     },
 };
 
-/// A function that cannot be deployed because its environment is wrong.
-#[derive(Debug, thiserror::Error)]
-pub enum DeployError {
-    #[error("the processor's environment is wrong")]
-    Processor(#[from] processor::config::ConfigError),
-    #[error("the projector's environment is wrong")]
-    Projector(#[from] projector::ConfigError),
-}
-
 /// Deploys all three.
 ///
 /// # Errors
 ///
 /// A function refuses the environment that the deployment gives it.
-pub async fn deploy(cloud: &Cloud) -> Result<(), DeployError> {
+pub async fn deploy(cloud: &Cloud) -> Result<(), ConfigError> {
     let sdk_config = ledger_aws::sdk_config_at(cloud.endpoint_url(), &cloud.deployment().account.region);
     deploy_processor(cloud, &sdk_config)?;
     deploy_seeder(cloud, &sdk_config);
@@ -66,7 +57,7 @@ pub fn deploy_binary(cloud: &Cloud, role: Role, program: impl Into<PathBuf>) {
     cloud.deploy(Function { name, timeout, code: Code::Process(process) });
 }
 
-fn deploy_processor(cloud: &Cloud, sdk_config: &SdkConfig) -> Result<(), DeployError> {
+fn deploy_processor(cloud: &Cloud, sdk_config: &SdkConfig) -> Result<(), ConfigError> {
     let config = processor::Config::from_lookup(lookup(cloud, Role::Processor))?;
     let processor = Arc::new(processor::Processor::new(sdk_config, config, emf_sink(cloud)));
     deploy_handler(cloud, Role::Processor, move |event| {
@@ -85,7 +76,7 @@ fn deploy_seeder(cloud: &Cloud, sdk_config: &SdkConfig) {
     });
 }
 
-fn deploy_projector(cloud: &Cloud, sdk_config: &SdkConfig) -> Result<(), DeployError> {
+fn deploy_projector(cloud: &Cloud, sdk_config: &SdkConfig) -> Result<(), ConfigError> {
     let config = projector::Config::from_lookup(lookup(cloud, Role::Projector))?;
     let projector = Arc::new(projector::Projector::new(sdk_config, config, emf_sink(cloud)));
     deploy_handler(cloud, Role::Projector, move |event| {

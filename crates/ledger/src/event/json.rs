@@ -4,20 +4,19 @@
 //! top-level member, whose neighbours are still read). Depth and stored size are bounded while reading, so no tree is
 //! ever larger than what could be stored.
 
+mod scanner;
+
+use scanner::Scanner;
+pub use scanner::SyntaxError;
 use serde_json::{Map, Value};
 
 use crate::{
-    failure::push_token,
-    item::{CONTAINER_BYTES, ELEMENT_BYTES, ITEM_BYTES_MAX, NESTING_MAX},
-    number,
+    event::pointer::push_token,
+    storage::{
+        item::{CONTAINER_BYTES, ELEMENT_BYTES, ITEM_BYTES_MAX, NESTING_MAX},
+        number,
+    },
 };
-
-/// The document is not JSON. `offset` counts bytes from the start of the text.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SyntaxError {
-    pub offset: usize,
-    pub expected: &'static str,
-}
 
 /// Why DynamoDB could not hold a value as it is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,21 +46,22 @@ pub struct Member {
 
 /// Reads a document; `None` if it is JSON but no object.
 pub fn read_object(text: &str) -> Result<Option<Vec<Member>>, SyntaxError> {
-    let mut reader = Reader { text, at: 0, bytes_left: ITEM_BYTES_MAX, defect: None, path: Vec::new() };
-    reader.skip_whitespace();
-    let members = if reader.peek() == Some(b'{') {
+    let scanner = Scanner { text, at: 0 };
+    let mut reader = Reader { scanner, bytes_left: ITEM_BYTES_MAX, defect: None, path: Vec::new() };
+    reader.scanner.skip_whitespace();
+    let members = if reader.scanner.peek() == Some(b'{') {
         Some(reader.members()?)
     } else {
-        reader.skim()?;
+        reader.scanner.skim()?;
         None
     };
-    reader.skip_whitespace();
-    if reader.at < text.len() { Err(reader.error("the end of the document")) } else { Ok(members) }
+    let Reader { mut scanner, .. } = reader;
+    scanner.skip_whitespace();
+    if scanner.at < text.len() { Err(scanner.error("the end of the document")) } else { Ok(members) }
 }
 
 struct Reader<'t> {
-    text: &'t str,
-    at: usize,
+    scanner: Scanner<'t>,
     /// What containers may still cost in stored bytes, over the whole document.
     bytes_left: usize,
     /// The first defect of the member being read; once it is set nothing more is built.
@@ -79,14 +79,14 @@ enum Step {
 impl Reader<'_> {
     fn members(&mut self) -> Result<Vec<Member>, SyntaxError> {
         let mut members = Vec::new();
-        self.at += 1;
-        self.skip_whitespace();
-        if self.take(b'}') {
+        self.scanner.at += 1;
+        self.scanner.skip_whitespace();
+        if self.scanner.take(b'}') {
             return Ok(members);
         }
         loop {
             let name = self.string()?;
-            self.colon()?;
+            self.scanner.colon()?;
             let value = self.value(NESTING_MAX)?;
             self.path.clear();
             let value = match self.defect.take() {
@@ -94,7 +94,7 @@ impl Reader<'_> {
                 None => Ok(value),
             };
             members.push(Member { name, value });
-            if !self.another(b'}', "`,` or `}`")? {
+            if !self.scanner.another(b'}', "`,` or `}`")? {
                 return Ok(members);
             }
         }
@@ -102,46 +102,46 @@ impl Reader<'_> {
 
     /// Reads one value; what it returns means nothing once a defect is set.
     fn value(&mut self, levels_left: usize) -> Result<Value, SyntaxError> {
-        match self.peek() {
-            Some(b'{' | b'[') if self.defect.is_some() => self.skim().map(|()| Value::Null),
+        match self.scanner.peek() {
+            Some(b'{' | b'[') if self.defect.is_some() => self.scanner.skim().map(|()| Value::Null),
             Some(b'{' | b'[') if levels_left == 0 => {
                 self.note(DefectKind::TooDeep);
-                self.skim().map(|()| Value::Null)
+                self.scanner.skim().map(|()| Value::Null)
             }
             Some(b'{') => self.object(levels_left - 1),
             Some(b'[') => self.array(levels_left - 1),
             Some(b'"') => self.string().map(Value::String),
             Some(b'-' | b'0'..=b'9') => self.number(),
-            Some(b't') => self.literal("true").map(|()| Value::Bool(true)),
-            Some(b'f') => self.literal("false").map(|()| Value::Bool(false)),
-            Some(b'n') => self.literal("null").map(|()| Value::Null),
-            _ => Err(self.error("a value")),
+            Some(b't') => self.scanner.literal("true").map(|()| Value::Bool(true)),
+            Some(b'f') => self.scanner.literal("false").map(|()| Value::Bool(false)),
+            Some(b'n') => self.scanner.literal("null").map(|()| Value::Null),
+            _ => Err(self.scanner.error("a value")),
         }
     }
 
     fn object(&mut self, levels_left: usize) -> Result<Value, SyntaxError> {
         let mut members = Map::new();
-        self.at += 1;
+        self.scanner.at += 1;
         self.charge(CONTAINER_BYTES);
-        self.skip_whitespace();
-        if self.take(b'}') {
+        self.scanner.skip_whitespace();
+        if self.scanner.take(b'}') {
             return Ok(Value::Object(members));
         }
         loop {
-            let name_start = self.at;
+            let name_start = self.scanner.at;
             let name = self.string()?;
-            self.path.push(Step::Name(name_start, self.at));
+            self.path.push(Step::Name(name_start, self.scanner.at));
             self.charge(name.len() + ELEMENT_BYTES);
             if name.is_empty() {
                 self.note(DefectKind::EmptyName);
             }
-            self.colon()?;
+            self.scanner.colon()?;
             let value = self.element(levels_left)?;
             if self.defect.is_none() && members.insert(name, value).is_some() {
                 self.note(DefectKind::DuplicateName);
             }
             self.path.pop();
-            if !self.another(b'}', "`,` or `}`")? {
+            if !self.scanner.another(b'}', "`,` or `}`")? {
                 return Ok(Value::Object(members));
             }
         }
@@ -149,10 +149,10 @@ impl Reader<'_> {
 
     fn array(&mut self, levels_left: usize) -> Result<Value, SyntaxError> {
         let mut elements = Vec::new();
-        self.at += 1;
+        self.scanner.at += 1;
         self.charge(CONTAINER_BYTES);
-        self.skip_whitespace();
-        if self.take(b']') {
+        self.scanner.skip_whitespace();
+        if self.scanner.take(b']') {
             return Ok(Value::Array(elements));
         }
         for index in 0.. {
@@ -163,7 +163,7 @@ impl Reader<'_> {
                 elements.push(value);
             }
             self.path.pop();
-            if !self.another(b']', "`,` or `]`")? {
+            if !self.scanner.another(b']', "`,` or `]`")? {
                 break;
             }
         }
@@ -182,146 +182,21 @@ impl Reader<'_> {
         Ok(value)
     }
 
-    /// Checks the grammar of a value without building or recursing, however deep it is.
-    fn skim(&mut self) -> Result<(), SyntaxError> {
-        // One flag per open container: whether it is an object.
-        let mut open: Vec<bool> = Vec::new();
-        loop {
-            match self.peek() {
-                Some(bracket @ (b'{' | b'[')) => {
-                    let is_object = bracket == b'{';
-                    self.at += 1;
-                    self.skip_whitespace();
-                    if !self.take(if is_object { b'}' } else { b']' }) {
-                        open.push(is_object);
-                        if is_object {
-                            self.skim_name()?;
-                        }
-                        continue;
-                    }
-                }
-                Some(b'"') => self.skim_string()?,
-                Some(b'-' | b'0'..=b'9') => self.number_text().map(|_| ())?,
-                Some(b't') => self.literal("true")?,
-                Some(b'f') => self.literal("false")?,
-                Some(b'n') => self.literal("null")?,
-                _ => return Err(self.error("a value")),
-            }
-            // A value ended: go on in its container, or close containers until one goes on.
-            loop {
-                match open.last() {
-                    None => return Ok(()),
-                    Some(true) if self.another(b'}', "`,` or `}`")? => {
-                        self.skim_name()?;
-                        break;
-                    }
-                    Some(false) if self.another(b']', "`,` or `]`")? => break,
-                    Some(_) => {
-                        open.pop();
-                    }
-                }
-            }
-        }
-    }
-
-    fn skim_name(&mut self) -> Result<(), SyntaxError> {
-        self.skim_string()?;
-        self.colon()
-    }
-
-    fn skim_string(&mut self) -> Result<(), SyntaxError> {
-        self.string_parts(|_| {}).map(|_| ())
-    }
-
     /// Reads a string; a lone surrogate becomes U+FFFD and is noted.
     fn string(&mut self) -> Result<String, SyntaxError> {
         let mut text = String::new();
         // Most strings are one part, which a fresh allocation fits exactly.
-        let whole =
-            self.string_parts(|part| if text.is_empty() { text = part.to_owned() } else { text.push_str(part) })?;
+        let whole = self
+            .scanner
+            .string_parts(|part| if text.is_empty() { text = part.to_owned() } else { text.push_str(part) })?;
         if !whole {
             self.note(DefectKind::LoneSurrogate);
         }
         Ok(text)
     }
 
-    /// Hands out the unescaped text in parts; false if it holds half a surrogate pair.
-    fn string_parts(&mut self, mut part: impl FnMut(&str)) -> Result<bool, SyntaxError> {
-        if !self.take(b'"') {
-            return Err(self.error("a string"));
-        }
-        let mut whole = true;
-        loop {
-            let rest = &self.text[self.at..];
-            let plain = rest.bytes().position(|byte| matches!(byte, b'"' | b'\\' | ..0x20)).unwrap_or(rest.len());
-            part(&rest[..plain]);
-            self.at += plain;
-            match self.peek() {
-                Some(b'"') => {
-                    self.at += 1;
-                    return Ok(whole);
-                }
-                Some(b'\\') => {
-                    self.at += 1;
-                    let character = self.escape()?;
-                    whole &= character.is_some();
-                    part(character.unwrap_or(char::REPLACEMENT_CHARACTER).encode_utf8(&mut [0; 4]));
-                }
-                Some(_) => return Err(self.error("no control character inside a string")),
-                None => return Err(self.error("the end of a string")),
-            }
-        }
-    }
-
-    /// Reads an escape after its backslash; `None` for half a surrogate pair.
-    fn escape(&mut self) -> Result<Option<char>, SyntaxError> {
-        let simple = match self.peek() {
-            Some(b'"') => '"',
-            Some(b'\\') => '\\',
-            Some(b'/') => '/',
-            Some(b'b') => '\u{8}',
-            Some(b'f') => '\u{c}',
-            Some(b'n') => '\n',
-            Some(b'r') => '\r',
-            Some(b't') => '\t',
-            Some(b'u') => {
-                self.at += 1;
-                return self.unicode_escape();
-            }
-            _ => return Err(self.error("an escape")),
-        };
-        self.at += 1;
-        Ok(Some(simple))
-    }
-
-    fn unicode_escape(&mut self) -> Result<Option<char>, SyntaxError> {
-        let first = self.four_hex_digits()?;
-        let is_high_surrogate = (0xD800..0xDC00).contains(&first);
-        if !is_high_surrogate || !self.text[self.at..].starts_with("\\u") {
-            return Ok(char::from_u32(first));
-        }
-        let after_first = self.at;
-        self.at += 2;
-        let second = self.four_hex_digits()?;
-        if (0xDC00..0xE000).contains(&second) {
-            return Ok(char::from_u32(0x10000 + ((first - 0xD800) << 10) + (second - 0xDC00)));
-        }
-        self.at = after_first;
-        Ok(None)
-    }
-
-    fn four_hex_digits(&mut self) -> Result<u32, SyntaxError> {
-        let mut code = 0;
-        for _ in 0..4 {
-            let digit = self.peek().and_then(|byte| char::from(byte).to_digit(16));
-            code = code * 16 + digit.ok_or_else(|| self.error("four hexadecimal digits"))?;
-            self.at += 1;
-        }
-        Ok(code)
-    }
-
     fn number(&mut self) -> Result<Value, SyntaxError> {
-        let text = self.number_text()?;
+        let text = self.scanner.number_text()?;
         match number::canonical(text) {
             Ok(canonical) => {
                 // Small whole numbers need not be parsed as JSON once more.
@@ -335,62 +210,6 @@ impl Reader<'_> {
             Err(number::Unstorable::OutOfRange) => self.note(DefectKind::NumberOutOfRange),
         }
         Ok(Value::Null)
-    }
-
-    fn number_text(&mut self) -> Result<&str, SyntaxError> {
-        let start = self.at;
-        self.take(b'-');
-        if !self.take(b'0') {
-            self.digits()?;
-        }
-        if self.take(b'.') {
-            self.digits()?;
-        }
-        if self.take(b'e') || self.take(b'E') {
-            if !self.take(b'+') {
-                self.take(b'-');
-            }
-            self.digits()?;
-        }
-        Ok(&self.text[start..self.at])
-    }
-
-    fn digits(&mut self) -> Result<(), SyntaxError> {
-        let start = self.at;
-        while self.peek().is_some_and(|byte| byte.is_ascii_digit()) {
-            self.at += 1;
-        }
-        if self.at == start { Err(self.error("a digit")) } else { Ok(()) }
-    }
-
-    fn literal(&mut self, word: &'static str) -> Result<(), SyntaxError> {
-        if !self.text.as_bytes()[self.at..].starts_with(word.as_bytes()) {
-            return Err(self.error("a value"));
-        }
-        self.at += word.len();
-        Ok(())
-    }
-
-    fn colon(&mut self) -> Result<(), SyntaxError> {
-        self.skip_whitespace();
-        if !self.take(b':') {
-            return Err(self.error("`:`"));
-        }
-        self.skip_whitespace();
-        Ok(())
-    }
-
-    /// After an element: true if a comma announces another one, false if the container closed.
-    fn another(&mut self, close: u8, expected: &'static str) -> Result<bool, SyntaxError> {
-        self.skip_whitespace();
-        if self.take(close) {
-            return Ok(false);
-        }
-        if !self.take(b',') {
-            return Err(self.error(expected));
-        }
-        self.skip_whitespace();
-        Ok(true)
     }
 
     fn charge(&mut self, bytes: usize) {
@@ -417,30 +236,10 @@ impl Reader<'_> {
     /// The string that stands at `start..end`, which was read before.
     fn unescaped(&self, start: usize, end: usize) -> String {
         let mut text = String::new();
-        let mut reader = Reader { text: &self.text[..end], at: start, bytes_left: 0, defect: None, path: Vec::new() };
-        let read = reader.string_parts(|part| text.push_str(part));
+        let mut scanner = Scanner { text: &self.scanner.text[..end], at: start };
+        let read = scanner.string_parts(|part| text.push_str(part));
         debug_assert!(read.is_ok(), "it was read before");
         text
-    }
-
-    fn skip_whitespace(&mut self) {
-        while let Some(b' ' | b'\t' | b'\n' | b'\r') = self.peek() {
-            self.at += 1;
-        }
-    }
-
-    fn take(&mut self, byte: u8) -> bool {
-        let found = self.peek() == Some(byte);
-        self.at += usize::from(found);
-        found
-    }
-
-    fn peek(&self) -> Option<u8> {
-        self.text.as_bytes().get(self.at).copied()
-    }
-
-    fn error(&self, expected: &'static str) -> SyntaxError {
-        SyntaxError { offset: self.at, expected }
     }
 }
 

@@ -1,6 +1,8 @@
 //! Every metric the system emits, by name, unit and dimension, and the limits CloudWatch sets on a call that puts them.
 //! The dashboard and the alarms are checked against this list.
 
+use strum::{EnumString, IntoStaticStr, VariantArray};
+
 /// Namespace of all metrics.
 pub const NAMESPACE: &str = "EventProcessor";
 
@@ -26,7 +28,7 @@ pub mod dimension {
 /// All tenants that have no dimension of their own.
 pub const OTHER_TENANTS: &str = "_other";
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, IntoStaticStr)]
 pub enum Unit {
     Count,
     Milliseconds,
@@ -36,16 +38,12 @@ pub enum Unit {
 impl Unit {
     /// The name CloudWatch knows.
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Count => "Count",
-            Self::Milliseconds => "Milliseconds",
-            Self::Bytes => "Bytes",
-        }
+        self.into()
     }
 }
 
 /// A metric of the system.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, EnumString, IntoStaticStr, VariantArray)]
 pub enum Metric {
     /// Entries the processor appended, by Status.
     Recorded,
@@ -96,58 +94,12 @@ pub enum Metric {
 }
 
 impl Metric {
-    pub const ALL: [Self; 23] = [
-        Self::Recorded,
-        Self::Duplicates,
-        Self::Redeliveries,
-        Self::Conflicts,
-        Self::FinishedClaims,
-        Self::ExpiredClaims,
-        Self::TransientFailures,
-        Self::GroupMismatch,
-        Self::BatchSize,
-        Self::Duration,
-        Self::Events,
-        Self::IngestLatency,
-        Self::ProjectionLag,
-        Self::PayloadBytes,
-        Self::Revalidated,
-        Self::UnexpectedModify,
-        Self::UnreadableRecords,
-        Self::OlderThanReadModels,
-        Self::MetricTenantsInUse,
-        Self::AlertsPublished,
-        Self::AlertsSuppressed,
-        Self::OutsideMetricTime,
-        Self::MetricPutFailures,
-    ];
+    pub fn all() -> impl Iterator<Item = Self> {
+        Self::VARIANTS.iter().copied()
+    }
 
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Recorded => "Recorded",
-            Self::Duplicates => "Duplicates",
-            Self::Redeliveries => "Redeliveries",
-            Self::Conflicts => "Conflicts",
-            Self::FinishedClaims => "FinishedClaims",
-            Self::ExpiredClaims => "ExpiredClaims",
-            Self::TransientFailures => "TransientFailures",
-            Self::GroupMismatch => "GroupMismatch",
-            Self::BatchSize => "BatchSize",
-            Self::Duration => "Duration",
-            Self::Events => "Events",
-            Self::IngestLatency => "IngestLatency",
-            Self::ProjectionLag => "ProjectionLag",
-            Self::PayloadBytes => "PayloadBytes",
-            Self::Revalidated => "Revalidated",
-            Self::UnexpectedModify => "UnexpectedModify",
-            Self::UnreadableRecords => "UnreadableRecords",
-            Self::OlderThanReadModels => "OlderThanReadModels",
-            Self::MetricTenantsInUse => "MetricTenantsInUse",
-            Self::AlertsPublished => "AlertsPublished",
-            Self::AlertsSuppressed => "AlertsSuppressed",
-            Self::OutsideMetricTime => "OutsideMetricTime",
-            Self::MetricPutFailures => "MetricPutFailures",
-        }
+        self.into()
     }
 
     pub fn unit(self) -> Unit {
@@ -177,7 +129,7 @@ impl Metric {
     }
 
     pub fn parse(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|metric| metric.name() == name)
+        name.parse().ok()
     }
 }
 
@@ -265,7 +217,7 @@ mod tests {
 
     #[test]
     fn names_are_unique_and_read_back() {
-        for metric in Metric::ALL {
+        for metric in Metric::all() {
             assert_eq!(Metric::parse(metric.name()), Some(metric));
         }
     }

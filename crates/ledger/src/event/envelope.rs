@@ -3,12 +3,15 @@
 use serde_json::{Map, Value};
 
 use crate::{
-    failure::{ERRORS_MAX, Failure, FailureClass, Violation, push_token},
-    ids::{ClaimKey, EVENT_ID_BYTES_MAX, EventId, TENANT_ID_BYTES_MAX, TenantId},
-    item::NESTING_MAX,
-    json::{self, Defect, DefectKind, Member},
-    schema,
-    timestamp::Timestamp,
+    event::{
+        failure::{Failure, FailureClass, Violation},
+        ids::{ClaimKey, EVENT_ID_BYTES_MAX, EventId, TENANT_ID_BYTES_MAX, TenantId},
+        json::{self, Defect, DefectKind, Member},
+        pointer::push_token,
+        schema::{self, CREATED_AT, ERRORS_MAX, EVENT_ID, EVENT_TYPE, MEMBERS, PAYLOAD, ROUTE, TENANT_ID},
+        timestamp::Timestamp,
+    },
+    storage::item::NESTING_MAX,
 };
 
 pub const EVENT_TYPE_BYTES_MAX: usize = 128;
@@ -54,15 +57,6 @@ pub struct Rejected {
     /// Where it can be read even so.
     pub event_type: Option<String>,
 }
-
-/// The members the envelope knows.
-const TENANT_ID: &str = "tenant_id";
-const EVENT_ID: &str = "event_id";
-const EVENT_TYPE: &str = "event_type";
-pub const PAYLOAD: &str = "payload";
-const ROUTE: &str = "route";
-const CREATED_AT: &str = "created_at";
-pub const MEMBERS: [&str; 6] = [TENANT_ID, EVENT_ID, EVENT_TYPE, PAYLOAD, ROUTE, CREATED_AT];
 
 /// Reads a body. Total: any text gives an answer.
 pub fn read(body: &str) -> Read {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use crate::number;
+use crate::storage::number;
 
 /// Bytes DynamoDB allows in one item, names included ("Constraints in Amazon DynamoDB").
 pub const ITEM_BYTES_MAX: usize = 400 * 1024;
@@ -58,4 +58,29 @@ fn value_bytes(value: &Value) -> usize {
         }
         Value::Object(members) => object_bytes(members),
     }
+}
+
+pub fn text_of<'i>(item: &'i Item, name: &str) -> Option<&'i str> {
+    match item.get(name) {
+        Some(Attribute::S(text)) => Some(text),
+        _ => None,
+    }
+}
+
+/// The number an attribute holds, in canonical form.
+pub fn number_of(item: &Item, name: &str) -> Option<String> {
+    match item.get(name) {
+        Some(Attribute::N(number)) => Some(number.clone()),
+        _ => None,
+    }
+}
+
+/// The same, where it is whole and not negative.
+pub fn whole_number_of(item: &Item, name: &str) -> Option<u64> {
+    number_of(item, name)?.parse().ok()
+}
+
+/// A whole number in canonical form, which is how it is usually written.
+pub fn whole_number(number: u64) -> Attribute {
+    Attribute::N(number.to_string())
 }

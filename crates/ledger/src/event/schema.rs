@@ -5,7 +5,19 @@ use std::sync::LazyLock;
 use jsonschema::{ValidationError, error::ValidationErrorKind};
 use serde_json::Value;
 
-use crate::failure::{ERRORS_MAX, push_token};
+use crate::event::pointer::push_token;
+
+/// Places named in one failure; a document can break a schema in very many.
+pub const ERRORS_MAX: usize = 10;
+
+// The envelope's members: it is the outermost schema.
+pub const TENANT_ID: &str = "tenant_id";
+pub const EVENT_ID: &str = "event_id";
+pub const EVENT_TYPE: &str = "event_type";
+pub const PAYLOAD: &str = "payload";
+pub const ROUTE: &str = "route";
+pub const CREATED_AT: &str = "created_at";
+pub const MEMBERS: [&str; 6] = [TENANT_ID, EVENT_ID, EVENT_TYPE, PAYLOAD, ROUTE, CREATED_AT];
 
 include!(concat!(env!("OUT_DIR"), "/schemas.rs"));
 
@@ -41,6 +53,21 @@ pub fn document(event_type: &str) -> Option<&'static Value> {
         SCHEMAS.iter().map(parse).collect()
     });
     index(event_type).map(|at| &DOCUMENTS[at])
+}
+
+/// A JSON Pointer with `*` for every name that neither the envelope nor, inside the payload, the type's schema declares.
+pub fn masked(event_type: Option<&str>, names: &[String]) -> String {
+    let mut pointer = String::new();
+    let Some((member, inside)) = names.split_first() else { return pointer };
+    push_token(&mut pointer, if MEMBERS.contains(&member.as_str()) { member } else { "*" });
+    let mut schema = event_type.and_then(document).filter(|_| member == PAYLOAD);
+    for name in inside {
+        let declared = schema.and_then(|schema| schema.get("properties")?.get(name));
+        push_token(&mut pointer, if declared.is_some() { name } else { "*" });
+        schema =
+            declared.or_else(|| schema.and_then(|schema| schema.get("additionalProperties").or(schema.get("items"))));
+    }
+    pointer
 }
 
 fn index(event_type: &str) -> Option<usize> {

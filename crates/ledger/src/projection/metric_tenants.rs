@@ -7,13 +7,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use crate::{
-    entry::whole_number,
-    ids::TenantId,
-    item::{self, Attribute, Item},
-    metric::{OTHER_TENANTS, is_dimension_value},
-    projection_keys::{ProjectionKey, TENANTS, VERSION, whole_number_of},
-    projection_ports::{Action, Condition, Update},
-    timestamp::Timestamp,
+    event::{ids::TenantId, timestamp::Timestamp},
+    projection::{
+        keys::{ProjectionKey, TENANTS, VERSION},
+        metric::{OTHER_TENANTS, is_dimension_value},
+        update::{Action, Condition, Update},
+    },
+    storage::item::{self, Attribute, Item, whole_number, whole_number_of},
 };
 
 /// Days without an entry after which a place is free again.

@@ -1,15 +1,10 @@
-//! What the projector needs from the world. As in `ports`, one method is one call of AWS, and what its answer means is
-//! the caller's to say.
+//! A change of one item of the projections table, and the answers to it: data, interpreted by the caller.
 
-use std::{borrow::Cow, future::Future};
+use std::borrow::Cow;
 
 use crate::{
-    alert::AlertMessage,
-    entry::whole_number,
-    item::{Attribute, Item},
-    metric::Datum,
-    ports::{Found, Refusal},
-    projection_keys::ProjectionKey,
+    projection::keys::ProjectionKey,
+    storage::item::{Attribute, Item, whole_number},
 };
 
 /// Updates DynamoDB takes in one transaction ("TransactWriteItems").
@@ -161,41 +156,6 @@ pub enum Cancellation {
     Busy,
     /// The update itself is at fault.
     Content,
-}
-
-/// The projections table.
-pub trait Projections: Sync {
-    /// One consistent read of up to 100 different keys. Answers in the order of `keys`, within `budget_ms`.
-    fn read(
-        &self,
-        keys: Vec<ProjectionKey>,
-        budget_ms: u64,
-    ) -> impl Future<Output = Result<Vec<Found>, Refusal>> + Send;
-
-    fn update(&self, update: Update, budget_ms: u64) -> impl Future<Output = Result<Updated, Refusal>> + Send;
-
-    /// Makes up to `TRANSACTION_UPDATES_MAX` updates of different items, or none of them.
-    fn transact(
-        &self,
-        updates: Vec<Update>,
-        budget_ms: u64,
-    ) -> impl Future<Output = Result<Transacted, Refusal>> + Send;
-}
-
-/// The topic people subscribe to.
-pub trait Alerts: Sync {
-    fn publish(&self, message: AlertMessage, budget_ms: u64) -> impl Future<Output = Result<(), Refusal>> + Send;
-}
-
-/// The metric store.
-pub trait Metrics: Sync {
-    /// Puts up to `metric::DATA_PER_CALL_MAX` data, all or none.
-    fn put(&self, data: Vec<Datum>, budget_ms: u64) -> impl Future<Output = Result<(), Refusal>> + Send;
-}
-
-/// The queue of what could not be projected.
-pub trait Failures: Sync {
-    fn send(&self, body: String, budget_ms: u64) -> impl Future<Output = Result<(), Refusal>> + Send;
 }
 
 #[cfg(test)]

@@ -5,18 +5,18 @@
 use std::fmt::Write as _;
 
 use serde_json::{Map, Value, json};
+use strum::{EnumString, IntoStaticStr, VariantArray};
 
-use crate::{envelope, schema};
+use crate::event::{
+    pointer::{push_token, unescape_token},
+    schema::{self, ERRORS_MAX},
+};
 
-/// Places named in one failure; a document can break a schema in very many.
-pub const ERRORS_MAX: usize = 10;
 /// Bytes of the text for people.
 pub const REASON_BYTES_MAX: usize = 1024;
-/// Bytes of one pointer as stored; longer ones are cut at a token.
-pub const POINTER_BYTES_MAX: usize = 256;
-
 /// The closed set of reasons an entry can be INVALID for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, EnumString, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
 pub enum FailureClass {
     /// The body is not JSON.
     MalformedJson,
@@ -33,30 +33,16 @@ pub enum FailureClass {
 }
 
 impl FailureClass {
-    pub const ALL: [Self; 7] = [
-        Self::MalformedJson,
-        Self::MalformedEnvelope,
-        Self::UnknownEventType,
-        Self::SchemaViolation,
-        Self::Unstorable,
-        Self::TooLarge,
-        Self::Conflict,
-    ];
+    pub fn all() -> impl Iterator<Item = Self> {
+        Self::VARIANTS.iter().copied()
+    }
 
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::MalformedJson => "malformed_json",
-            Self::MalformedEnvelope => "malformed_envelope",
-            Self::UnknownEventType => "unknown_event_type",
-            Self::SchemaViolation => "schema_violation",
-            Self::Unstorable => "unstorable",
-            Self::TooLarge => "too_large",
-            Self::Conflict => "conflict",
-        }
+        self.into()
     }
 
     pub fn parse(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|class| class.as_str() == text)
+        text.parse().ok()
     }
 }
 
@@ -77,27 +63,8 @@ impl Violation {
         let names: Vec<String> = pointer.split('/').skip(1).map(unescape_token).collect();
         let mut cut = String::new();
         names.iter().for_each(|name| push_token(&mut cut, name));
-        Self { pointer: cut, bounded_pointer: bounded_pointer(event_type, &names), keyword: keyword.to_owned() }
+        Self { pointer: cut, bounded_pointer: schema::masked(event_type, &names), keyword: keyword.to_owned() }
     }
-}
-
-/// A JSON Pointer of known names: those of the envelope, and in the payload those that its schema declares.
-fn bounded_pointer(event_type: Option<&str>, names: &[String]) -> String {
-    let mut pointer = String::new();
-    let Some((member, inside)) = names.split_first() else { return pointer };
-    push_token(&mut pointer, if envelope::MEMBERS.contains(&member.as_str()) { member } else { "*" });
-    let mut schema = event_type.and_then(schema::document).filter(|_| member == envelope::PAYLOAD);
-    for name in inside {
-        let declared = schema.and_then(|schema| schema.get("properties")?.get(name));
-        push_token(&mut pointer, if declared.is_some() { name } else { "*" });
-        schema =
-            declared.or_else(|| schema.and_then(|schema| schema.get("additionalProperties").or(schema.get("items"))));
-    }
-    pointer
-}
-
-fn unescape_token(token: &str) -> String {
-    token.replace("~1", "/").replace("~0", "~")
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -134,21 +101,6 @@ impl Failure {
     }
 }
 
-/// Appends one reference token to a JSON Pointer (RFC 6901), or `…` where it would grow beyond its bound.
-pub fn push_token(pointer: &mut String, token: &str) {
-    const ELLIPSIS: &str = "/…";
-    if pointer.ends_with(ELLIPSIS) {
-        return;
-    }
-    let token = token.replace('~', "~0").replace('/', "~1");
-    if pointer.len() + 1 + token.len() > POINTER_BYTES_MAX - ELLIPSIS.len() {
-        pointer.push_str(ELLIPSIS);
-        return;
-    }
-    pointer.push('/');
-    pointer.push_str(&token);
-}
-
 fn cut(mut text: String, bytes_max: usize) -> String {
     const ELLIPSIS: &str = "…";
     if text.len() > bytes_max {
@@ -162,10 +114,11 @@ fn cut(mut text: String, bytes_max: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::pointer::POINTER_BYTES_MAX;
 
     #[test]
     fn class_names_are_read_back() {
-        for class in FailureClass::ALL {
+        for class in FailureClass::all() {
             assert_eq!(FailureClass::parse(class.as_str()), Some(class));
         }
     }

@@ -5,13 +5,19 @@ use std::borrow::Cow;
 use serde_json::{Map, Value};
 
 use crate::{
-    content::ContentHash,
-    entry::{Body, Entry, EntryKey, RawBody, Status},
-    envelope::{self, Envelope, Message, Read, Rejected},
-    failure::{Failure, FailureClass, Violation},
-    ids::{ClaimKey, EventId, TenantId},
-    number, schema,
-    timestamp::Timestamp,
+    entry::{
+        key::EntryKey,
+        row::{Body, Entry, RawBody, Status},
+    },
+    event::{
+        content::ContentHash,
+        envelope::{self, Envelope, Message, Read, Rejected},
+        failure::{Failure, FailureClass, Violation},
+        ids::{ClaimKey, EventId, TenantId},
+        schema,
+        timestamp::Timestamp,
+    },
+    storage::number,
 };
 
 /// A message with its verdict, before anything is known of other messages.
@@ -76,7 +82,7 @@ fn verdict(event_type: &str, payload: Map<String, Value>) -> (Status, Map<String
         Status::Ready
     } else {
         let violation = |broken: schema::Broken| {
-            let pointer = format!("/{}{}", envelope::PAYLOAD, broken.pointer);
+            let pointer = format!("/{}{}", schema::PAYLOAD, broken.pointer);
             Violation::new(Some(event_type), &pointer, &broken.keyword)
         };
         let errors = broken.into_iter().map(violation).collect();

@@ -16,8 +16,8 @@
 
 use crate::{
     entry::attribute,
-    ids::{KEY_SEPARATOR, TenantId},
-    item::{Attribute, Item},
+    event::ids::{KEY_SEPARATOR, TenantId},
+    storage::item::{Attribute, Item},
 };
 
 pub const VERSION: &str = "version";
@@ -80,14 +80,6 @@ impl ProjectionKey {
 
     fn system(sk: &str) -> Self {
         Self { pk: SYSTEM.to_owned(), sk: sk.to_owned() }
-    }
-}
-
-/// The whole number an attribute holds, if it does.
-pub fn whole_number_of(item: &Item, name: &str) -> Option<u64> {
-    match item.get(name) {
-        Some(Attribute::N(digits)) => digits.parse().ok(),
-        _ => None,
     }
 }
 
