@@ -1,7 +1,7 @@
 //! What this project deploys on AWS, as values: tables, queues, event source mappings, and the time limits of the three
-//! functions. `local` creates it and the simulation runs by it; a test of `testkit` compares it with Terraform.
+//! functions. `local` creates them, the simulation runs by them, and a test of `testkit` compares them with Terraform.
 //!
-//! The only module of this crate that knows the project. How a queue or a mapping works is decided elsewhere.
+//! No other module of this crate knows the project's names. How a queue or a mapping works is decided elsewhere.
 
 use ledger::{
     entry::{RAW_BYTES_MAX, attribute},

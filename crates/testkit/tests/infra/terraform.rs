@@ -1,4 +1,4 @@
-//! Terraform's files, read and evaluated as far as the files alone say what a value is.
+//! Reads Terraform's files, and evaluates what can be known from the files alone.
 
 use std::{collections::BTreeMap, fs};
 
@@ -41,7 +41,7 @@ impl Terraform {
         terraform
     }
 
-    /// The contents of all blocks of a kind, by their labels joined with dots: attributes as they are, blocks as lists.
+    /// The contents of all blocks of a kind, by their labels joined with dots. Blocks within them are lists.
     pub fn all(&self, kind: &str) -> impl Iterator<Item = (String, Value)> {
         self.blocks(kind).map(|block| {
             let labels: Vec<&str> = block.labels.iter().map(|label| label.as_str()).collect();
@@ -72,7 +72,7 @@ impl Terraform {
         self.blocks.iter().filter(move |block| block.has_ident(kind))
     }
 
-    /// The value of a variable; none where only Terraform knows its limits.
+    /// The value of a variable, if its default or its limits say it.
     fn variable(&self, name: &str, block: &Block, variables: Variables) -> Option<Value> {
         let default = self.value(&block.body.get_attribute("default")?.value);
         let limit = |operator| {
@@ -96,12 +96,14 @@ impl Terraform {
         }
         for block in body.blocks() {
             let list = contents.entry(block.ident.as_str()).or_insert_with(|| Value::Array(Vec::new()));
-            list.as_array_mut().expect("no block is called as an attribute").push(self.contents(&block.body));
+            list.as_array_mut()
+                .expect("a block and an attribute have different names")
+                .push(self.contents(&block.body));
         }
         Value::Object(contents)
     }
 
-    /// What an expression is; one that only Terraform can evaluate, say an ARN, stays as it is written.
+    /// The value of an expression. One that only Terraform can evaluate, an ARN for example, stays as it is written.
     fn value(&self, expression: &Expression) -> Value {
         self.evaluate(expression).unwrap_or_else(|| expression.to_string().trim().into())
     }
@@ -138,7 +140,7 @@ impl Terraform {
                 false => self.evaluate(&conditional.false_expr)?,
             },
             Expression::FuncCall(call) => match (call.name.name.as_str(), call.args.get(0), call.args.get(1)) {
-                // What JSON or a text says matters here, not that it is one.
+                // Stay values, so that they can be compared as values.
                 ("jsonencode" | "tostring", Some(argument), None) => self.value(argument),
                 ("join", Some(separator), Some(parts)) => {
                     let (separator, parts) = (self.evaluate(separator)?, self.evaluate(parts)?);
