@@ -3,19 +3,24 @@
 use std::{future::Future, io, path::PathBuf, sync::Arc, time::Duration};
 
 use axum::Router;
+use cloudsim::{Account, deployment::Deployment};
 use dynoxide::DynoxideError;
+use ledger::names::Project;
 use tokio::{net::TcpListener, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     data_directory::{DataDirectory, DataDirectoryError, keep_snapshots},
-    deployment::{Deployment, DeploymentError, PROJECT_DEFAULT, REGION_DEFAULT},
-    dynamodb::{DynamoDb, DynamoDbError, TTL_SWEEP_INTERVAL},
-    emf, endpoint,
-    lambda::{Function, Functions},
-    mappings, page,
-    process::{Binary, LineSink, Process},
-    world::World,
+    endpoint,
+    lambda::{
+        function::{Function, Functions},
+        mappings,
+        process::{Binary, LineSink, Process},
+    },
+    loopback, page,
+    service::dynamodb::{DynamoDb, DynamoDbError, TTL_SWEEP_INTERVAL},
+    services::Services,
+    state::{DeploymentError, SharedState, State},
 };
 
 /// How long running invocations and requests may take to end when the cloud stops.
@@ -28,30 +33,14 @@ pub struct Options {
     pub port: u16,
     /// Where to keep state; without it everything is in memory.
     pub data_directory: Option<PathBuf>,
-    /// Prefix of all names.
-    pub project: String,
+    pub project: Project,
     pub region: String,
 }
 
 impl Default for Options {
     fn default() -> Options {
-        Options {
-            port: 0,
-            data_directory: None,
-            project: PROJECT_DEFAULT.to_owned(),
-            region: REGION_DEFAULT.to_owned(),
-        }
+        Options { port: 0, data_directory: None, project: Project::default(), region: Account::default().region }
     }
-}
-
-/// What the services share.
-pub struct Services {
-    pub world: World,
-    pub deployment: Deployment,
-    pub dynamodb: DynamoDb,
-    pub functions: Functions,
-    /// Ends waiting requests when the cloud stops.
-    pub closing: CancellationToken,
 }
 
 /// A running local cloud. Dropping it stops it at once and without a last snapshot; see [`Cloud::stop`].
@@ -99,13 +88,14 @@ impl Cloud {
             None => None,
         };
         let address = listener.local_addr().map_err(|source| cannot_listen(options.port, "--port", source))?;
-        let deployment =
-            Deployment { project: options.project, region: options.region, endpoint_url: format!("http://{address}") };
+        // The account's id is the one that `dynoxide` has built in.
+        let account = Account { region: options.region, ..Account::default() };
+        let deployment = Deployment { project: options.project, account, endpoint_url: format!("http://{address}") };
 
         let serving = CancellationToken::new();
         let database_file = data_directory.as_ref().map(|directory| directory.database_file());
         let stop_serving = serving.clone().cancelled_owned();
-        let dynamodb = DynamoDb::start(database_file.as_deref(), &deployment.region, stop_serving).await?;
+        let dynamodb = DynamoDb::start(database_file.as_deref(), &deployment.account.region, stop_serving).await?;
         for table in deployment.tables() {
             dynamodb.create_table_if_absent(table)?;
         }
@@ -114,14 +104,14 @@ impl Cloud {
             None => None,
         };
         let state = match saved {
-            Some(state) if state.region != deployment.region => {
+            Some(state) if state.region != deployment.account.region => {
                 return Err(StartError::OtherRegion { made: state.region });
             }
             Some(state) => state,
-            None => deployment.new_state(dynamodb.stream_arn(&deployment.events_table())?)?,
+            None => State::new(&deployment, dynamodb.stream_arn(&deployment.project.events_table())?)?,
         };
         let services = Arc::new(Services {
-            world: World::new(state),
+            shared: SharedState::new(state),
             deployment,
             dynamodb,
             functions: Functions::default(),
@@ -157,7 +147,7 @@ impl Cloud {
     /// Deploys a function; a mapping that invokes it starts at once.
     pub fn deploy(&self, function: Function) {
         self.services.functions.deploy(function);
-        self.services.world.touch();
+        self.services.shared.touch();
     }
 
     /// Describes a function that is a real binary, with the environment Lambda gives it beneath its own. Metrics in its
@@ -166,8 +156,8 @@ impl Cloud {
         let deployment = &self.services.deployment;
         let variables = [
             ("AWS_ENDPOINT_URL", deployment.endpoint_url.as_str()),
-            ("AWS_REGION", &deployment.region),
-            ("AWS_DEFAULT_REGION", &deployment.region),
+            ("AWS_REGION", &deployment.account.region),
+            ("AWS_DEFAULT_REGION", &deployment.account.region),
         ];
         for (name, value) in variables {
             binary.environment.entry(name.to_owned()).or_insert_with(|| value.to_owned());
@@ -215,13 +205,13 @@ impl Cloud {
         self.serving.cancel();
         end(&mut self.servers).await;
         match &self.data_directory {
-            Some(directory) => directory.save(&self.services.world.look(|state, _| state.clone())),
+            Some(directory) => directory.save(&self.services.shared.look(|state, _| state.clone())),
             None => Ok(()),
         }
     }
 
     fn serve(&mut self, listener: TcpListener, router: Router) {
-        let server = axum::serve(endpoint::without_delay(listener), router)
+        let server = axum::serve(loopback::without_delay(listener), router)
             .with_graceful_shutdown(self.serving.clone().cancelled_owned());
         self.servers.spawn(async move {
             if let Err(error) = server.await {
@@ -245,19 +235,6 @@ impl Drop for Cloud {
     }
 }
 
-impl Services {
-    /// Takes the metrics in a line a function printed; `false` if it holds none.
-    pub fn ingest_emf(&self, line: &str) -> bool {
-        let Some(data) = emf::read(line) else { return false };
-        for (namespace, data) in data {
-            if let Err(error) = self.world.change(|state, now_ms| state.metrics.put(now_ms, &namespace, &data)) {
-                tracing::warn!(%error, namespace, "metrics in a log line were refused");
-            }
-        }
-        true
-    }
-}
-
 async fn listen(port: u16, option: &'static str) -> Result<TcpListener, StartError> {
     TcpListener::bind(("127.0.0.1", port)).await.map_err(|source| match source.kind() {
         io::ErrorKind::AddrInUse => StartError::PortTaken { port, option },
@@ -276,7 +253,7 @@ async fn sweep_ttl(services: Arc<Services>, closing: CancellationToken) {
             () = closing.cancelled() => return,
             _ = interval.tick() => {
                 if services.dynamodb.sweep_ttl().await > 0 {
-                    services.world.touch_tables();
+                    services.shared.touch_tables();
                 }
             }
         }

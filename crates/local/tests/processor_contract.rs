@@ -5,10 +5,11 @@ mod support;
 use aws_sdk_dynamodb::{Client, types::AttributeValue};
 use ledger::{
     Attribute, EntryKey, Item,
-    entry::{claim_key_item, text_of},
+    entry::claim_key_item,
+    item::text_of,
     ports::{Inserted, Table, Tables},
 };
-use ledger_aws::{DynamoTables, to_item};
+use ledger_aws::{DynamoTables, TableNames, to_item};
 use local::Cloud;
 use testkit::contract::tables::{self, Subject};
 
@@ -23,7 +24,7 @@ impl Dynamo {
         let cloud = support::cloud().await;
         let sdk_config = support::sdk_config(&cloud).await;
         let deployment = cloud.deployment();
-        let tables = DynamoTables::new(&sdk_config, deployment.idempotency_table(), deployment.events_table());
+        let tables = DynamoTables::new(&sdk_config, TableNames::from(&deployment.project));
         Self { client: Client::new(&sdk_config), tables, cloud }
     }
 
@@ -37,8 +38,8 @@ impl Dynamo {
 
     fn name(&self, table: Table) -> String {
         match table {
-            Table::Claims => self.cloud.deployment().idempotency_table(),
-            Table::Entries => self.cloud.deployment().events_table(),
+            Table::Claims => self.cloud.deployment().project.idempotency_table(),
+            Table::Entries => self.cloud.deployment().project.events_table(),
         }
     }
 }

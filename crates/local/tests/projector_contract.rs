@@ -8,9 +8,11 @@ use ledger::{
     Attribute, Item,
     metric::{Metric, NAMESPACE},
     metric_tenants::TenantBudget,
-    ports::{Clock, Found, Refusal},
-    projection::{SequenceNumber, Verdict},
-    projection_ports::{Cancellation, Projections, Transacted, Updated},
+    ports::{Clock, Found, Projections, Refusal},
+    projection::{
+        SequenceNumber, Verdict,
+        update::{Cancellation, Transacted, Updated},
+    },
 };
 use ledger_aws::{CloudWatchMetrics, DynamoProjections, SnsAlerts, SqsFailures};
 use local::Cloud;
@@ -23,7 +25,7 @@ use testkit::{
 };
 
 async fn dynamo(cloud: &Cloud) -> DynamoProjections {
-    DynamoProjections::new(&support::sdk_config(cloud).await, cloud.deployment().projections_table())
+    DynamoProjections::new(&support::sdk_config(cloud).await, cloud.deployment().project.projections_table())
 }
 
 macro_rules! on_dynamodb {
@@ -152,8 +154,8 @@ async fn the_adapters_store_publish_measure_and_send_what_the_world_in_memory_do
     let cloud = support::cloud().await;
     let sdk_config = support::sdk_config(&cloud).await;
     let deployment = cloud.deployment();
-    let failures_url = deployment.queue_url(&deployment.failures_queue());
-    let clock = Standing(local::world::now_ms());
+    let failures_url = deployment.queue_url(&deployment.project.failures_queue());
+    let clock = Standing(local::state::now_ms());
     let real = Services {
         projections: dynamo(&cloud).await,
         alerts: SnsAlerts::new(&sdk_config, deployment.alerts_topic_arn()),
@@ -178,7 +180,7 @@ async fn the_adapters_store_publish_measure_and_send_what_the_world_in_memory_do
         let found = real.projections.read(vec![key.clone()], BUDGET_MS).await.unwrap().remove(0);
         assert_eq!(found, Found::Item(item.clone()), "{key:?}");
     }
-    let published: Vec<(Option<String>, String)> = cloud.services().world.look(|state, _| {
+    let published: Vec<(Option<String>, String)> = cloud.services().shared.look(|state, _| {
         state
             .published
             .iter()
@@ -211,7 +213,7 @@ async fn the_adapters_store_publish_measure_and_send_what_the_world_in_memory_do
 async fn a_service_that_is_not_there_refuses_for_now() {
     use ledger::{
         alert::AlertMessage,
-        projection_ports::{Alerts, Failures},
+        ports::{Alerts, Failures},
     };
     let cloud = support::cloud().await;
     let sdk_config = support::sdk_config(&cloud).await;

@@ -2,12 +2,16 @@
 
 use std::{collections::BTreeMap, sync::Arc, sync::Mutex, time::Duration};
 
-use ledger::{
-    ClaimKey, EntryKey, EventId, Item, TenantId,
-    entry::{attribute, text_of},
+use ledger::{ClaimKey, EntryKey, EventId, Item, TenantId, entry::attribute, item::text_of};
+use ledger_aws::{LedgerReader, TableNames};
+use local::{
+    Cloud, Function, Options, Role,
+    lambda::{
+        function::{Code, invoke},
+        functions::environment,
+        process::{Binary, Process},
+    },
 };
-use ledger_aws::LedgerReader;
-use local::{Cloud, Function, Options, deployment::Role, lambda, lambda::Code, process::Binary, process::Process};
 use serde_json::{Value, json};
 use testkit::bodies::{again, costly, envelope, event, message};
 use tokio::{
@@ -35,8 +39,8 @@ fn processor_at(cloud: &Cloud, endpoint_url: &str) -> Processor {
 fn processor_with(cloud: &Cloud, variables: &[(&str, &str)]) -> Processor {
     let deployment = cloud.deployment();
     let name = deployment.function_name(Role::Processor);
-    let mut environment = deployment.environment(Role::Processor);
-    let region = [("AWS_REGION", deployment.region.as_str())];
+    let mut environment = environment(deployment, Role::Processor);
+    let region = [("AWS_REGION", deployment.account.region.as_str())];
     let variables = region.iter().chain(variables);
     environment.extend(variables.map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
     let binary = limited(env!("CARGO_BIN_EXE_processor"), environment);
@@ -44,7 +48,7 @@ fn processor_with(cloud: &Cloud, variables: &[(&str, &str)]) -> Processor {
     let sink = printed.clone();
     let print = Arc::new(move |line: &str| sink.lock().unwrap().push(line.to_owned()));
     let process = Process::new(binary, deployment.function_arn(&name), print);
-    let timeout = Duration::from_secs(deployment.timeout_seconds(Role::Processor));
+    let timeout = Duration::from_secs(Role::Processor.timeout_seconds().into());
     Processor { function: Function { name, timeout, code: Code::Process(process) }, printed }
 }
 
@@ -103,15 +107,15 @@ fn sqs_event(messages: &[ledger::Message]) -> Vec<u8> {
 
 impl Processor {
     async fn invoke(&self, messages: &[ledger::Message]) -> Value {
-        let answer = lambda::invoke(&self.function, sqs_event(messages)).await.unwrap();
+        let answer = invoke(&self.function, sqs_event(messages)).await.unwrap();
         serde_json::from_slice(&answer).unwrap()
     }
 }
 
 async fn entries(cloud: &Cloud, keys: &[(&str, &str)]) -> Vec<Item> {
     let deployment = cloud.deployment();
-    let sdk_config = ledger_aws::sdk_config_at(cloud.endpoint_url(), &deployment.region);
-    let reader = LedgerReader::new(&sdk_config, deployment.idempotency_table(), deployment.events_table());
+    let sdk_config = ledger_aws::sdk_config_at(cloud.endpoint_url(), &deployment.account.region);
+    let reader = LedgerReader::new(&sdk_config, TableNames::from(&deployment.project));
     let mut found = Vec::new();
     for (tenant_id, sk) in keys {
         let tenant_id = TenantId::parse(tenant_id).unwrap();

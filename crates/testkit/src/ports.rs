@@ -19,9 +19,11 @@ use ledger::{
     alert::AlertMessage,
     item::item_bytes,
     metric::{DATA_PER_CALL_MAX, Datum, VALUES_PER_DATUM_MAX},
-    ports::{Clock, Found, Inserted, Refusal, Table, Tables},
-    projection_keys::ProjectionKey,
-    projection_ports::{Alerts, Cancellation, Failures, Metrics, Projections, Transacted, Update, Updated},
+    ports::{Alerts, Clock, Failures, Found, Inserted, Metrics, Projections, Refusal, Table, Tables},
+    projection::{
+        keys::ProjectionKey,
+        update::{Cancellation, Transacted, Update, Updated},
+    },
 };
 use projector::Services;
 use strum::{Display, EnumString, VariantArray, VariantNames};

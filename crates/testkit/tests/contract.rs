@@ -4,9 +4,11 @@ use std::sync::Mutex;
 
 use ledger::{
     Item,
-    ports::{Found, Refusal, Table},
-    projection_keys::ProjectionKey,
-    projection_ports::{Projections, Transacted, Update, Updated},
+    ports::{Found, Projections, Refusal, Table},
+    projection::{
+        keys::ProjectionKey,
+        update::{Transacted, Update, Updated},
+    },
 };
 use testkit::{
     contract::{projections, tables},

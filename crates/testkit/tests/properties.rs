@@ -5,8 +5,10 @@ use std::collections::BTreeMap;
 use dynoxide::types::normalize_dynamo_number;
 use ledger::{
     ClaimKey, ContentHash, EntryKey, EventId, Judged, Message, TenantId, Timestamp,
-    entry::{attribute, number_of, stored_content},
-    envelope, json, judge,
+    entry::{attribute, stored_content},
+    envelope,
+    item::number_of,
+    json, judge,
     ports::Table,
 };
 use processor::process::{Outcome, Settings};

@@ -9,10 +9,13 @@ use fastrand::Rng;
 use ledger::{
     Attribute,
     alert::ALERTS_PER_WINDOW_MAX,
+    item::whole_number_of,
     metric::{Metric, dimension},
     metric_tenants::TenantBudget,
-    projection::{EntrySummary, Projection, SequenceNumber, Verdict},
-    projection_keys::{ProjectionKey, RECORDS, whole_number_of},
+    projection::{
+        EntrySummary, Projection, SequenceNumber, Verdict,
+        keys::{ProjectionKey, RECORDS},
+    },
 };
 use projector::{Batch, Change, Outcome, Record, Settings, UnreadableRecord};
 use testkit::{

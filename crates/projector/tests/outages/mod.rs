@@ -5,9 +5,7 @@ use std::collections::BTreeSet;
 
 use ledger::{
     alert::{AlertMessage, AttributeValue, Windows, message_attribute},
-    projection::{Projection, SequenceNumber, Verdict},
-    projection_keys::ProjectionKey,
-    projection_ports::Updated,
+    projection::{Projection, SequenceNumber, Verdict, keys::ProjectionKey, update::Updated},
 };
 use projector::{Outcome, Record};
 use testkit::{

@@ -2,11 +2,12 @@
 
 use ledger::{
     Attribute, Item, TenantId,
-    entry::whole_number,
-    item::{ITEM_BYTES_MAX, item_bytes},
-    ports::{Found, Refusal},
-    projection_keys::{DayKey, ProjectionKey},
-    projection_ports::{Action, Cancellation, Condition, Expressions, Projections, Transacted, Update, Updated},
+    item::{ITEM_BYTES_MAX, item_bytes, whole_number},
+    ports::{Found, Projections, Refusal},
+    projection::{
+        keys::{DayKey, ProjectionKey},
+        update::{Action, Cancellation, Condition, Expressions, Transacted, Update, Updated},
+    },
 };
 
 use super::cases;

@@ -21,12 +21,7 @@ pub use g5_group_isolation::Excuses;
 pub use g7_isolation::{View, check_non_interference, view};
 pub use g9_projections::{check_counts, check_report};
 pub use g12_bounded_work::{check_calls, check_deadline};
-use ledger::{
-    Attribute, FailureClass, Item,
-    entry::{attribute, text_of},
-    ids::KEY_SEPARATOR,
-    ports::Table,
-};
+use ledger::{Attribute, FailureClass, Item, entry::attribute, ids::KEY_SEPARATOR, item::text_of, ports::Table};
 
 use super::recipe::Recipe;
 use crate::alerts::AlertBook;

@@ -1,10 +1,6 @@
 //! G3: a conflict has a key of its own, and equal content never is one.
 
-use ledger::{
-    FailureClass, Item,
-    entry::{attribute, text_of},
-    ids::KEY_SEPARATOR,
-};
+use ledger::{FailureClass, Item, entry::attribute, ids::KEY_SEPARATOR, item::text_of};
 
 use super::{Claimed, Expectations};
 use crate::clause::hold;

@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use cloudsim::sqs::PeekedMessage;
 use ledger::{
     FailureClass, Item,
-    entry::{Status, attribute, text_of},
+    entry::{Status, attribute},
+    item::text_of,
     ports::Refusal,
 };
 

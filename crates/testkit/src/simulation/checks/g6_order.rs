@@ -1,10 +1,6 @@
 //! G6: times in one width, as they were stated; the first of a group claims.
 
-use ledger::{
-    FailureClass, Item, Timestamp,
-    entry::{attribute, text_of},
-    ids::KEY_SEPARATOR,
-};
+use ledger::{FailureClass, Item, Timestamp, entry::attribute, ids::KEY_SEPARATOR, item::text_of};
 
 use super::{Accepted, Expectations};
 use crate::clause::hold;

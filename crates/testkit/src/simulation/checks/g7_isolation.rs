@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ledger::{
     Item,
-    entry::{attribute, number_of, text_of},
+    entry::attribute,
+    item::{number_of, text_of},
     ports::Table,
 };
 

@@ -1,8 +1,11 @@
 //! G9: no record counts twice, none is passed over without a word, and the counts are the fold of the ledger.
 
 use ledger::{
-    projection::{EntrySummary, Projection},
-    projection_keys::{ProjectionKey, RECORDS, whole_number_of},
+    item::whole_number_of,
+    projection::{
+        EntrySummary, Projection,
+        keys::{ProjectionKey, RECORDS},
+    },
 };
 use projector::{Outcome, Report};
 use serde_json::Value;

@@ -75,7 +75,7 @@ impl World<'_> {
             is_ready_indexed: self.is_ready_indexed,
         };
         let stub = PortStub::with_seed(self.random.u64(..));
-        let deadline_ms = self.now_ms + PROCESSOR_TIMEOUT_SECONDS * 1_000;
+        let deadline_ms = self.now_ms + u64::from(Role::Processor.timeout_seconds()) * 1_000;
         let is_cold = std::mem::take(&mut self.is_cold) || fault == Some(Fault::ColdStart);
         let code = {
             let stub = stub.clone();
@@ -112,7 +112,7 @@ impl World<'_> {
             alert_window_ms: self.scenario.alert_window_ms,
         };
         let stub = PortStub::with_seed(self.random.u64(..));
-        let deadline_ms = self.now_ms + PROJECTOR_TIMEOUT_SECONDS * 1_000;
+        let deadline_ms = self.now_ms + u64::from(Role::Projector.timeout_seconds()) * 1_000;
         let services = stub.services();
         let code = async move { Ended::Projected(services.project(&settings, event.into_batch(), deadline_ms).await) };
         self.start(Function::Projector, mapping_id, stub, Box::pin(code), batch, deadline_ms);
