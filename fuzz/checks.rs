@@ -1,6 +1,6 @@
 //! What must hold for any message body. Run by the fuzz target, and on its corpus by an ordinary test of `ledger`.
 
-use ledger::{Body, Message, Status, entry::stored_content, envelope, failure, item, judge};
+use ledger::{Body, Message, Status, entry::stored_content, envelope, event::pointer, failure, item, judge, schema};
 
 pub fn body(bytes: &[u8]) {
     // SQS bodies are text, and Lambda hands them over as such.
@@ -18,8 +18,8 @@ pub fn body(bytes: &[u8]) {
     assert_eq!(judged.claim_key.is_none(), judged.entry.is_attributed_by_group);
     if let Status::Invalid(failure) = &judged.entry.status {
         assert!(failure.reason.len() <= failure::REASON_BYTES_MAX);
-        assert!(failure.errors.len() <= failure::ERRORS_MAX);
-        assert!(failure.errors.iter().all(|error| error.pointer.len() <= failure::POINTER_BYTES_MAX));
+        assert!(failure.errors.len() <= schema::ERRORS_MAX);
+        assert!(failure.errors.iter().all(|error| error.pointer.len() <= pointer::POINTER_BYTES_MAX));
     }
 
     let conflict_key = judged.entry.key.conflict(judged.content);

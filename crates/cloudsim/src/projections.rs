@@ -6,11 +6,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ledger::{
     Attribute, Item,
-    item::{ITEM_BYTES_MAX, item_bytes},
+    item::{ITEM_BYTES_MAX, item_bytes, whole_number_of},
     ports::{Found, Refusal},
-    projection::{DayCounts, Projection},
-    projection_keys::{DayKey, ProjectionKey, whole_number_of},
-    projection_ports::{Action, Cancellation, Condition, TRANSACTION_UPDATES_MAX, Transacted, Update, Updated},
+    projection::{
+        DayCounts, Projection,
+        keys::{DayKey, ProjectionKey},
+        update::{Action, Cancellation, Condition, TRANSACTION_UPDATES_MAX, Transacted, Update, Updated},
+    },
 };
 
 use crate::tables::{READ_KEYS_MAX, is_attribute, is_key};

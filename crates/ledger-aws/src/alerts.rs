@@ -3,8 +3,7 @@
 use aws_sdk_sns::{Client, types::MessageAttributeValue};
 use ledger::{
     alert::{AlertMessage, AttributeValue},
-    ports::Refusal,
-    projection_ports::Alerts,
+    ports::{Alerts, Refusal},
 };
 use serde_json::Value;
 

@@ -7,8 +7,7 @@ use aws_sdk_cloudwatch::{
 };
 use ledger::{
     metric::{Datum, NAMESPACE, Sample, Unit},
-    ports::Refusal,
-    projection_ports::Metrics,
+    ports::{Metrics, Refusal},
 };
 
 use crate::tables::within;

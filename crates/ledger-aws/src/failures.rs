@@ -1,7 +1,7 @@
 //! Stream records that could not be projected, to an SQS queue with an alarm.
 
 use aws_sdk_sqs::Client;
-use ledger::{ports::Refusal, projection_ports::Failures};
+use ledger::ports::{Failures, Refusal};
 
 use crate::tables::within;
 

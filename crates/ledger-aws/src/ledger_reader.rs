@@ -12,7 +12,7 @@ use ledger::{
 };
 use thiserror::Error;
 
-use crate::convert;
+use crate::{convert, tables::TableNames};
 
 /// What an entry tells beside its body; the first is the partition key.
 const TOLD: [&str; 9] = [
@@ -38,21 +38,20 @@ pub enum ReadError {
 #[derive(Clone, Debug)]
 pub struct LedgerReader {
     client: Client,
-    claims_table: String,
-    entries_table: String,
+    names: TableNames,
 }
 
 impl LedgerReader {
-    pub fn new(config: &aws_config::SdkConfig, claims_table: String, entries_table: String) -> Self {
-        Self { client: Client::new(config), claims_table, entries_table }
+    pub fn new(config: &aws_config::SdkConfig, names: TableNames) -> Self {
+        Self { client: Client::new(config), names }
     }
 
     /// The claim of an event id, consistently read.
     pub async fn claim(&self, key: &ClaimKey) -> Result<Option<StoredClaim>, ReadError> {
-        let request = self.client.get_item().table_name(&self.claims_table).consistent_read(true);
+        let request = self.client.get_item().table_name(&self.names.claims).consistent_read(true);
         let answer = request.set_key(Some(convert::to_attributes(claim_key_item(key)))).send().await;
         let answer =
-            answer.map_err(|source| ReadError::Claim { table: self.claims_table.clone(), source: Box::new(source) })?;
+            answer.map_err(|source| ReadError::Claim { table: self.names.claims.clone(), source: Box::new(source) })?;
         Ok(answer.item.map(|item| StoredClaim::from_item(&convert::to_item(item))))
     }
 
@@ -65,7 +64,7 @@ impl LedgerReader {
         let mut pages = self
             .client
             .query()
-            .table_name(&self.entries_table)
+            .table_name(&self.names.entries)
             .consistent_read(true)
             .key_condition_expression("#0 = :tenant")
             .expression_attribute_values(":tenant", AttributeValue::S(key.tenant_id.to_string()))
@@ -76,7 +75,7 @@ impl LedgerReader {
         let mut entries = Vec::new();
         while let Some(page) = pages.next().await {
             let page = page
-                .map_err(|source| ReadError::Entries { table: self.entries_table.clone(), source: Box::new(source) })?;
+                .map_err(|source| ReadError::Entries { table: self.names.entries.clone(), source: Box::new(source) })?;
             let items = page.items.unwrap_or_default().into_iter().map(convert::to_item);
             // DynamoDB filters by no key attribute.
             entries.extend(items.filter(|item| is_of_event(item, key)));

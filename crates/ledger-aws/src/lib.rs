@@ -5,6 +5,7 @@ mod alerts;
 mod clock;
 mod cloudwatch;
 mod convert;
+pub mod environment;
 mod failures;
 mod https;
 mod ledger_reader;
@@ -25,7 +26,7 @@ pub use logs::init as init_logs;
 pub use projections::DynamoProjections;
 pub use queue::Queue;
 pub use recorder::{EmfSink, Recorder, emf_lines, emf_to_stdout};
-pub use tables::DynamoTables;
+pub use tables::{DynamoTables, TableNames};
 
 use std::time::Duration;
 

@@ -12,9 +12,11 @@ use aws_sdk_dynamodb::{
 };
 use ledger::{
     Attribute,
-    ports::{Found, Refusal},
-    projection_keys::ProjectionKey,
-    projection_ports::{Cancellation, Expressions, Projections, Transacted, Update, Updated},
+    ports::{Found, Projections, Refusal},
+    projection::{
+        keys::ProjectionKey,
+        update::{Cancellation, Expressions, Transacted, Update, Updated},
+    },
 };
 
 use crate::{

@@ -30,23 +30,30 @@ use crate::convert;
 /// What the text of an insert takes with names of usual length; a longer one grows.
 const STATEMENT_BYTES: usize = 256;
 
-/// The two tables, by name.
+/// The names of the processor's tables.
+#[derive(Clone, Debug)]
+pub struct TableNames {
+    pub claims: String,
+    pub entries: String,
+}
+
 #[derive(Clone, Debug)]
 pub struct DynamoTables {
     client: Client,
-    claims_table: String,
-    entries_table: String,
+    names: TableNames,
 }
 
 impl DynamoTables {
-    pub fn new(config: &aws_config::SdkConfig, claims_table: String, entries_table: String) -> Self {
-        Self { client: Client::new(config), claims_table, entries_table }
+    pub fn new(config: &aws_config::SdkConfig, names: TableNames) -> Self {
+        Self { client: Client::new(config), names }
     }
+}
 
-    fn name(&self, table: Table) -> &str {
+impl TableNames {
+    fn of(&self, table: Table) -> &str {
         match table {
-            Table::Claims => &self.claims_table,
-            Table::Entries => &self.entries_table,
+            Table::Claims => &self.claims,
+            Table::Entries => &self.entries,
         }
     }
 }
@@ -54,14 +61,14 @@ impl DynamoTables {
 impl Tables for DynamoTables {
     async fn insert(&self, table: Table, items: Vec<Item>, budget_ms: u64) -> Result<Vec<Inserted>, Refusal> {
         let count = items.len();
-        let statements = items.into_iter().map(|item| insert_statement(self.name(table), item)).collect();
+        let statements = items.into_iter().map(|item| insert_statement(self.names.of(table), item)).collect();
         let request = self.client.batch_execute_statement().set_statements(Some(statements));
         let answer = within(budget_ms, request.send()).await?;
         let responses = answer.responses.unwrap_or_default();
         if responses.len() != count {
             return Err(Refusal::transient("IncompleteAnswer"));
         }
-        warn_of_refused(self.name(table), &responses);
+        warn_of_refused(self.names.of(table), &responses);
         Ok(responses.into_iter().map(inserted).collect())
     }
 
@@ -70,7 +77,7 @@ impl Tables for DynamoTables {
             Table::Claims => None,
             Table::Entries => Some(&COMPARED),
         };
-        let name = self.name(table);
+        let name = self.names.of(table);
         let keys: Vec<_> = keys.into_iter().map(convert::to_attributes).collect();
         let request = consistent_read(&keys, attributes)?;
         let call = self.client.batch_get_item().request_items(name, request).send();

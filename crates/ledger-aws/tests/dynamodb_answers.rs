@@ -19,13 +19,17 @@ use ledger::{
     Attribute, Item,
     ports::{Found, Inserted, Refusal, Table, Tables},
 };
-use ledger_aws::DynamoTables;
+use ledger_aws::{DynamoTables, TableNames};
 
 #[derive(Clone)]
 enum Answer {
     Json(u16, &'static str),
     /// Nothing for as long as anyone waits.
     Silence,
+}
+
+fn names() -> TableNames {
+    TableNames { claims: "claims".to_owned(), entries: "entries".to_owned() }
 }
 
 #[derive(Clone)]
@@ -43,7 +47,7 @@ impl Script {
         let router = Router::new().fallback(answer).with_state(script.clone());
         tokio::spawn(async move { axum::serve(listener, router).await });
         let sdk_config = ledger_aws::sdk_config_at(&url, "us-east-1");
-        (script, DynamoTables::new(&sdk_config, "claims".to_owned(), "entries".to_owned()))
+        (script, DynamoTables::new(&sdk_config, names()))
     }
 
     fn requests(&self) -> Vec<String> {
@@ -215,7 +219,7 @@ async fn an_endpoint_that_is_not_there_is_a_transient_refusal() {
     let url = format!("http://{}", listener.local_addr().unwrap());
     drop(listener);
     let sdk_config = ledger_aws::sdk_config_at(&url, "us-east-1");
-    let tables = DynamoTables::new(&sdk_config, "claims".to_owned(), "entries".to_owned());
+    let tables = DynamoTables::new(&sdk_config, names());
     let lines = logged(async {
         let answer = tables.insert(Table::Claims, vec![item("1")], BUDGET_MS).await;
         assert_eq!(answer, Err(transient("Dispatch")));

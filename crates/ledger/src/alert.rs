@@ -16,14 +16,14 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 
 use crate::{
-    content::hex,
-    entry::{attribute, whole_number},
-    failure::FailureClass,
-    ids::{KEY_SEPARATOR, TenantId},
-    item::{Attribute, Item},
-    projection::{EntrySummary, first_violation},
-    projection_keys::{ProjectionKey, STATE_TTL_DAYS, VERSION, whole_number_of},
-    projection_ports::{Action, Condition, Update},
+    entry::{EntryKey, attribute},
+    event::{content::hex, failure::FailureClass, ids::TenantId},
+    projection::{
+        EntrySummary, first_violation,
+        keys::{ProjectionKey, STATE_TTL_DAYS, VERSION},
+        update::{Action, Condition, Update},
+    },
+    storage::item::{Attribute, Item, whole_number, whole_number_of},
 };
 
 /// Alerts of single groups in one window.
@@ -109,7 +109,7 @@ pub struct InvalidEntry {
 
 impl InvalidEntry {
     fn event_id(&self) -> &str {
-        self.sk.split(KEY_SEPARATOR).nth(1).unwrap_or_default()
+        EntryKey::event_id_of(&self.sk)
     }
 }
 

@@ -1,31 +1,28 @@
 //! The domain of the event ledger: what a message is, how it is judged, what is written down for it and under which
 //! key, and the ports through which that reaches a database. Everything here is pure: no AWS, no runtime, no clock, no
 //! environment, no I/O, so that the Lambdas, the local cloud and the tests decide with the same code.
+//!
+//! Modules rest on each other in one order: `storage`, `event`, `entry`, `projection`, `alert`, `ports`, `retry`.
 
 pub mod alert;
-pub mod content;
 pub mod entry;
-pub mod envelope;
-pub mod failure;
-pub mod ids;
-pub mod item;
-pub mod json;
-pub mod judge;
-pub mod metric;
-pub mod metric_tenants;
-pub mod number;
+pub mod event;
 pub mod ports;
 pub mod projection;
-pub mod projection_keys;
-pub mod projection_ports;
-pub mod schema;
-pub mod timestamp;
+pub mod retry;
+pub mod storage;
 
-pub use content::ContentHash;
-pub use entry::{Body, Claim, Entry, EntryKey, RawBody, Status, StoredClaim};
-pub use envelope::Message;
-pub use failure::{Failure, FailureClass, Violation};
-pub use ids::{ClaimKey, EventId, TenantId};
-pub use item::{Attribute, Item};
-pub use judge::{Judged, judge};
-pub use timestamp::Timestamp;
+pub use entry::{Body, Claim, Entry, EntryKey, Judged, RawBody, Status, StoredClaim, judge};
+pub use event::{
+    content::{self, ContentHash},
+    envelope::{self, Message},
+    failure::{self, Failure, FailureClass, Violation},
+    ids::{self, ClaimKey, EventId, TenantId},
+    json, schema,
+    timestamp::{self, Timestamp},
+};
+pub use projection::{metric, metric_tenants};
+pub use storage::{
+    item::{self, Attribute, Item},
+    number,
+};

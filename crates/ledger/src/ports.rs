@@ -3,7 +3,15 @@
 
 use std::{borrow::Cow, future::Future};
 
-use crate::item::Item;
+use crate::{
+    alert::AlertMessage,
+    projection::{
+        keys::ProjectionKey,
+        metric::Datum,
+        update::{Transacted, Update, Updated},
+    },
+    storage::item::Item,
+};
 
 /// The tables the processor appends to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -76,6 +84,41 @@ pub trait Tables: Sync {
         keys: Vec<Item>,
         budget_ms: u64,
     ) -> impl Future<Output = Result<Vec<Found>, Refusal>> + Send;
+}
+
+/// The projections table.
+pub trait Projections: Sync {
+    /// One consistent read of up to 100 different keys. Answers in the order of `keys`, within `budget_ms`.
+    fn read(
+        &self,
+        keys: Vec<ProjectionKey>,
+        budget_ms: u64,
+    ) -> impl Future<Output = Result<Vec<Found>, Refusal>> + Send;
+
+    fn update(&self, update: Update, budget_ms: u64) -> impl Future<Output = Result<Updated, Refusal>> + Send;
+
+    /// Makes up to `update::TRANSACTION_UPDATES_MAX` updates of different items, or none of them.
+    fn transact(
+        &self,
+        updates: Vec<Update>,
+        budget_ms: u64,
+    ) -> impl Future<Output = Result<Transacted, Refusal>> + Send;
+}
+
+/// The topic people subscribe to.
+pub trait Alerts: Sync {
+    fn publish(&self, message: AlertMessage, budget_ms: u64) -> impl Future<Output = Result<(), Refusal>> + Send;
+}
+
+/// The metric store.
+pub trait Metrics: Sync {
+    /// Puts up to `metric::DATA_PER_CALL_MAX` data, all or none.
+    fn put(&self, data: Vec<Datum>, budget_ms: u64) -> impl Future<Output = Result<(), Refusal>> + Send;
+}
+
+/// The queue of what could not be projected.
+pub trait Failures: Sync {
+    fn send(&self, body: String, budget_ms: u64) -> impl Future<Output = Result<(), Refusal>> + Send;
 }
 
 /// Time and chance, which nothing in this crate may take from anywhere else.

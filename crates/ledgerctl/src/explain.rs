@@ -4,7 +4,8 @@ use std::fmt;
 
 use ledger::{
     Attribute, ClaimKey, FailureClass, Item, StoredClaim, Timestamp,
-    entry::{Status, attribute, number_of, text_of},
+    entry::{Status, attribute},
+    item::{number_of, text_of},
 };
 
 pub struct Story<'s> {

@@ -10,7 +10,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use ledger::{ClaimKey, EventId, TenantId, schema};
-use ledger_aws::LedgerReader;
+use ledger_aws::{LedgerReader, TableNames};
 
 const NOTHING_FOUND: u8 = 1;
 const REFUSED: u8 = 3;
@@ -53,7 +53,10 @@ async fn main() -> ExitCode {
 
 async fn explain(project: &str, key: &ClaimKey) -> ExitCode {
     let sdk_config = ledger_aws::sdk_config().await;
-    let reader = LedgerReader::new(&sdk_config, format!("{project}-idempotency"), format!("{project}-events"));
+    let reader = LedgerReader::new(
+        &sdk_config,
+        TableNames { claims: format!("{project}-idempotency"), entries: format!("{project}-events") },
+    );
     let (claim, entries) = match tokio::try_join!(reader.claim(key), reader.entries(key)) {
         Ok(found) => found,
         Err(error) => {

@@ -1,6 +1,10 @@
 //! The command against the local cloud.
 
-use local::{Cloud, Options, functions, lambda, traffic};
+use local::{
+    Cloud, Options,
+    command::traffic,
+    lambda::{function::invoke, functions},
+};
 use serde_json::json;
 use tokio::process::Command;
 
@@ -20,7 +24,7 @@ async fn process(cloud: &Cloud, bodies: &[serde_json::Value]) {
     let event = json!({ "Records": bodies.iter().enumerate().map(record).collect::<Vec<_>>() });
     let name = cloud.deployment().function_name(local::deployment::Role::Processor);
     let processor = cloud.services().functions.get(&name).unwrap();
-    lambda::invoke(&processor, event.to_string().into_bytes()).await.unwrap();
+    invoke(&processor, event.to_string().into_bytes()).await.unwrap();
     traffic::until_landed(cloud.services()).await.unwrap();
 }
 

@@ -23,7 +23,7 @@ use axum::{
     http::HeaderMap,
 };
 use flate2::{Compression, write::DeflateEncoder};
-use local::{Invocation, runtime_api::RuntimeApi};
+use local::{Invocation, lambda::runtime_api::RuntimeApi};
 use serde_json::{Value, json};
 use testkit::bodies::{costly, log_line};
 
@@ -293,7 +293,7 @@ fn start(program: &Path, endpoint: &str, runtime_api: &str, log: fs::File) -> Ch
 }
 
 async fn invoke(api: &RuntimeApi, payload: String) {
-    let deadline_ms = local::world::now_ms() + TIMEOUT_MS;
+    let deadline_ms = local::state::now_ms() + TIMEOUT_MS;
     let invocation =
         Invocation { request_id: uuid::Uuid::new_v4().to_string(), payload: payload.into_bytes(), deadline_ms };
     let answer = api.invoke(invocation).await.expect("an answer");

@@ -10,12 +10,16 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     data_directory::{DataDirectory, DataDirectoryError, keep_snapshots},
     deployment::{Deployment, DeploymentError, PROJECT_DEFAULT, REGION_DEFAULT},
-    dynamodb::{DynamoDb, DynamoDbError, TTL_SWEEP_INTERVAL},
-    emf, endpoint,
-    lambda::{Function, Functions},
-    mappings, page,
-    process::{Binary, LineSink, Process},
-    world::World,
+    endpoint,
+    lambda::{
+        function::{Function, Functions},
+        mappings,
+        process::{Binary, LineSink, Process},
+    },
+    loopback, page,
+    service::dynamodb::{DynamoDb, DynamoDbError, TTL_SWEEP_INTERVAL},
+    services::Services,
+    state::SharedState,
 };
 
 /// How long running invocations and requests may take to end when the cloud stops.
@@ -42,16 +46,6 @@ impl Default for Options {
             region: REGION_DEFAULT.to_owned(),
         }
     }
-}
-
-/// What the services share.
-pub struct Services {
-    pub world: World,
-    pub deployment: Deployment,
-    pub dynamodb: DynamoDb,
-    pub functions: Functions,
-    /// Ends waiting requests when the cloud stops.
-    pub closing: CancellationToken,
 }
 
 /// A running local cloud. Dropping it stops it at once and without a last snapshot; see [`Cloud::stop`].
@@ -121,7 +115,7 @@ impl Cloud {
             None => deployment.new_state(dynamodb.stream_arn(&deployment.events_table())?)?,
         };
         let services = Arc::new(Services {
-            world: World::new(state),
+            shared: SharedState::new(state),
             deployment,
             dynamodb,
             functions: Functions::default(),
@@ -157,7 +151,7 @@ impl Cloud {
     /// Deploys a function; a mapping that invokes it starts at once.
     pub fn deploy(&self, function: Function) {
         self.services.functions.deploy(function);
-        self.services.world.touch();
+        self.services.shared.touch();
     }
 
     /// Describes a function that is a real binary, with the environment Lambda gives it beneath its own. Metrics in its
@@ -215,13 +209,13 @@ impl Cloud {
         self.serving.cancel();
         end(&mut self.servers).await;
         match &self.data_directory {
-            Some(directory) => directory.save(&self.services.world.look(|state, _| state.clone())),
+            Some(directory) => directory.save(&self.services.shared.look(|state, _| state.clone())),
             None => Ok(()),
         }
     }
 
     fn serve(&mut self, listener: TcpListener, router: Router) {
-        let server = axum::serve(endpoint::without_delay(listener), router)
+        let server = axum::serve(loopback::without_delay(listener), router)
             .with_graceful_shutdown(self.serving.clone().cancelled_owned());
         self.servers.spawn(async move {
             if let Err(error) = server.await {
@@ -245,19 +239,6 @@ impl Drop for Cloud {
     }
 }
 
-impl Services {
-    /// Takes the metrics in a line a function printed; `false` if it holds none.
-    pub fn ingest_emf(&self, line: &str) -> bool {
-        let Some(data) = emf::read(line) else { return false };
-        for (namespace, data) in data {
-            if let Err(error) = self.world.change(|state, now_ms| state.metrics.put(now_ms, &namespace, &data)) {
-                tracing::warn!(%error, namespace, "metrics in a log line were refused");
-            }
-        }
-        true
-    }
-}
-
 async fn listen(port: u16, option: &'static str) -> Result<TcpListener, StartError> {
     TcpListener::bind(("127.0.0.1", port)).await.map_err(|source| match source.kind() {
         io::ErrorKind::AddrInUse => StartError::PortTaken { port, option },
@@ -276,7 +257,7 @@ async fn sweep_ttl(services: Arc<Services>, closing: CancellationToken) {
             () = closing.cancelled() => return,
             _ = interval.tick() => {
                 if services.dynamodb.sweep_ttl().await > 0 {
-                    services.world.touch_tables();
+                    services.shared.touch_tables();
                 }
             }
         }

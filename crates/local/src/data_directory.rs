@@ -13,7 +13,7 @@ use std::{
 
 use tokio_util::sync::CancellationToken;
 
-use crate::{cloud::Services, world::State};
+use crate::{services::Services, state::State};
 
 /// Least time between two snapshots.
 const SNAPSHOT_INTERVAL: Duration = Duration::from_secs(1);
@@ -102,13 +102,13 @@ impl DataDirectory {
 
 /// Writes a snapshot whenever the state has changed, at most once per interval, until `closing`.
 pub async fn keep_snapshots(services: Arc<Services>, directory: Arc<DataDirectory>, closing: CancellationToken) {
-    let mut changes = services.world.changes();
+    let mut changes = services.shared.changes();
     loop {
         tokio::select! {
             () = closing.cancelled() => return,
             _ = changes.changed() => {}
         }
-        let state = services.world.look(|state, _| state.clone());
+        let state = services.shared.look(|state, _| state.clone());
         let directory = directory.clone();
         match tokio::task::spawn_blocking(move || directory.save(&state)).await {
             Ok(Ok(())) => {}

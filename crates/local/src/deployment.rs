@@ -12,7 +12,7 @@ use cloudsim::{
 };
 use serde_json::{Value, json};
 
-use crate::world::{State, now_ms};
+use crate::state::{State, now_ms};
 
 /// Account id of all local ARNs; `dynoxide` has it built in.
 pub const ACCOUNT_ID: &str = "000000000000";

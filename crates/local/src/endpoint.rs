@@ -10,15 +10,16 @@ use axum::{
     body::{Body, Bytes},
     extract::{Request, State},
     http::{HeaderMap, Method, Response, StatusCode},
-    serve::{Listener, ListenerExt},
 };
-use tokio::net::{TcpListener, TcpStream};
 
 use crate::{
-    cloud::Services,
-    cloudwatch, lambda, sns,
-    sqs::Sqs,
-    wire::{ApiError, cbor, json, query},
+    lambda::api,
+    service::{
+        cloudwatch, sns,
+        sqs::Sqs,
+        wire::{ApiError, cbor, json, query},
+    },
+    services::Services,
 };
 
 /// Bytes of a request: DynamoDB takes 16 MB, the others less.
@@ -29,15 +30,6 @@ const CBOR_PATH_PREFIX: &str = "/service/GraniteServiceVersion20100801/operation
 /// The router of the endpoint.
 pub fn router(services: Arc<Services>) -> Router {
     Router::new().fallback(answer).with_state(services)
-}
-
-/// A listener whose connections send at once: with small messages both ways, waiting for more costs 40 ms each.
-pub fn without_delay(listener: TcpListener) -> impl Listener<Io = TcpStream, Addr = std::net::SocketAddr> {
-    listener.tap_io(|connection| {
-        if let Err(error) = connection.set_nodelay(true) {
-            tracing::debug!(%error, "TCP_NODELAY was not set");
-        }
-    })
 }
 
 async fn answer(State(services): State<Arc<Services>>, request: Request) -> Response<Body> {
@@ -54,18 +46,18 @@ async fn answer(State(services): State<Arc<Services>>, request: Request) -> Resp
         Destination::Health => {
             plain(StatusCode::OK, "the local cloud is up; the AWS SDKs and the AWS CLI find it by AWS_ENDPOINT_URL\n")
         }
-        Destination::Lambda(path) => lambda::serve(&services.functions, &head.method, path, &head.headers, body).await,
+        Destination::Lambda(path) => api::serve(&services.functions, &head.method, path, &head.headers, body).await,
         Destination::CloudWatchCbor(operation) => {
             let input = cbor::unpack(&head.headers, body).and_then(|body| cbor::decode(&body));
-            cbor::encode(input.and_then(|input| cloudwatch::call(&services.world, operation, input)))
+            cbor::encode(input.and_then(|input| cloudwatch::call(&services.shared, operation, input)))
         }
         Destination::CloudWatchJson(operation) => {
             let input = cbor::unpack(&head.headers, body).and_then(|body| json::decode(&body));
-            json::encode(input.and_then(|input| cloudwatch::call(&services.world, operation, input)))
+            json::encode(input.and_then(|input| cloudwatch::call(&services.shared, operation, input)))
         }
         Destination::Sqs(operation) => {
-            let Services { world, deployment, closing, .. } = services.as_ref();
-            let sqs = Sqs { world, deployment, closing };
+            let Services { shared, deployment, closing, .. } = services.as_ref();
+            let sqs = Sqs { shared, deployment, closing };
             match json::decode(&body) {
                 Ok(input) => json::encode(sqs.call(operation, input).await),
                 Err(error) => json::encode(Err(error)),
@@ -74,7 +66,7 @@ async fn answer(State(services): State<Arc<Services>>, request: Request) -> Resp
         Destination::DynamoDb(operation) => {
             let (response, written) = services.dynamodb.forward(operation, &head.headers, body).await;
             if written {
-                services.world.touch_tables();
+                services.shared.touch_tables();
             }
             response
         }
@@ -93,10 +85,10 @@ fn answer_query(services: &Services, service: &str, headers: &HeaderMap, body: B
     };
     match (service, form.version.as_str()) {
         ("sns", _) | ("", "2010-03-31") => {
-            query::encode(&form.action, sns::NAMESPACE, sns::call(&services.world, &form.action, form.input))
+            query::encode(&form.action, sns::NAMESPACE, sns::call(&services.shared, &form.action, form.input))
         }
         ("monitoring", _) | ("", "2010-08-01") => {
-            let answer = cloudwatch::call(&services.world, &form.action, form.input);
+            let answer = cloudwatch::call(&services.shared, &form.action, form.input);
             query::encode(&form.action, cloudwatch::NAMESPACE, answer)
         }
         _ => query::encode(&form.action, "", Err(ApiError::unknown_operation(service, &form.action))),
@@ -121,7 +113,7 @@ enum Destination<'a> {
 
 impl<'a> Destination<'a> {
     fn find(method: &Method, path: &'a str, headers: &'a HeaderMap) -> Destination<'a> {
-        if let Some(rest) = path.strip_prefix(lambda::PATH_PREFIX) {
+        if let Some(rest) = path.strip_prefix(api::PATH_PREFIX) {
             return Destination::Lambda(rest);
         }
         if let Some(operation) = path.strip_prefix(CBOR_PATH_PREFIX) {

@@ -1,32 +1,26 @@
 //! The one-command local cloud: enough of SQS, DynamoDB with Streams, SNS, CloudWatch and Lambda on loopback for the
 //! AWS SDKs and the AWS CLI, with the deployment of this project in it.
 //!
-//! [`Cloud::start`] is the way in. The rooms: `endpoint` routes a request, `wire` decodes it, one module per service
-//! answers it, `mappings` moves messages and records to functions, `deployment` says what exists. No permissions,
-//! no signatures checked, one account, one region.
+//! [`Cloud::start`] is the way in. `endpoint` routes a request, `service` decodes and answers it, `lambda` runs functions
+//! and moves messages and records to them, `deployment` says what exists, `command` is what a person starts. No
+//! permissions, no signatures checked, one account, one region.
 
-pub mod books;
 pub mod cloud;
-mod cloudwatch;
-pub mod command_line;
+pub mod command;
 mod data_directory;
 pub mod deployment;
-mod dynamodb;
-mod emf;
 mod endpoint;
-pub mod functions;
 pub mod lambda;
-mod mappings;
+mod loopback;
 mod page;
-pub mod process;
-mod report;
-pub mod run;
-pub mod runtime_api;
-mod sns;
-mod sqs;
-pub mod traffic;
-mod wire;
-pub mod world;
+pub mod reconciliation;
+mod service;
+mod services;
+pub mod state;
 
-pub use cloud::{Cloud, Options, Services, StartError};
-pub use lambda::{Function, FunctionError, Invocation};
+pub use cloud::{Cloud, Options, StartError};
+pub use lambda::{
+    function::Function,
+    invocation::{FunctionError, Invocation},
+};
+pub use services::Services;

@@ -3,8 +3,8 @@
 use std::{error::Error, io, process::ExitCode};
 
 use clap::Parser;
-use local::{
-    command_line::{Arguments, usage_error},
+use local::command::{
+    arguments::{Arguments, usage_error},
     run::{Ending, run},
 };
 use tracing_subscriber::{filter::Targets, fmt, prelude::*};

@@ -16,10 +16,10 @@ use ledger::{EntryKey, Item, TenantId, entry::attribute, projection::Verdict};
 use serde_json::json;
 
 use crate::{
-    books::{self, text},
-    cloud::Services,
-    wire::query::escape,
-    world::PublishedMessage,
+    reconciliation::{read_projected, text},
+    service::wire::query::escape,
+    services::Services,
+    state::PublishedMessage,
 };
 
 /// Tenants whose entries are looked through, entries and alerts shown.
@@ -27,8 +27,8 @@ const TENANTS_MAX: usize = 50;
 const ENTRIES_MAX: usize = 50;
 const ALERTS_MAX: usize = 20;
 
-const STYLE: &str = include_str!("../assets/page.css");
-const SCRIPT: &str = include_str!("../assets/page.js");
+const STYLE: &str = include_str!("page/page.css");
+const SCRIPT: &str = include_str!("page/page.js");
 
 /// Nothing from elsewhere, nothing inline: what a producer sent stays text, whatever it is.
 const SECURITY_POLICY: &str =
@@ -72,7 +72,7 @@ fn render(services: &Services) -> Result<String, DynoxideError> {
     let tenants = counts_by_tenant(services)?;
     let entries = newest_entries(services, tenants.keys().take(TENANTS_MAX))?;
     let alerts: Vec<PublishedMessage> =
-        services.world.look(|state, _| state.published.iter().rev().take(ALERTS_MAX).cloned().collect());
+        services.shared.look(|state, _| state.published.iter().rev().take(ALERTS_MAX).cloned().collect());
     let deployment = &services.deployment;
     let (project, endpoint) = (escape(&deployment.project), escape(&deployment.endpoint_url));
     Ok(format!(
@@ -97,7 +97,7 @@ struct Counts {
 
 fn counts_by_tenant(services: &Services) -> Result<BTreeMap<TenantId, Counts>, DynoxideError> {
     let mut tenants: BTreeMap<TenantId, Counts> = BTreeMap::new();
-    for (day, counts) in books::read_projected(services)?.days {
+    for (day, counts) in read_projected(services)?.days {
         let tenant = tenants.entry(day.tenant_id).or_default();
         tenant.ready += counts.of_verdict(Verdict::Ready);
         tenant.invalid += counts.of_verdict(Verdict::Invalid);
@@ -129,7 +129,7 @@ fn queues(services: &Services) -> String {
     let names = [deployment.events_queue(), deployment.dead_letter_queue(), deployment.failures_queue()];
     let mut rows = String::new();
     for name in names {
-        let attributes = services.world.look(|state, now_ms| state.sqs.queue_attributes(now_ms, &name));
+        let attributes = services.shared.look(|state, now_ms| state.sqs.queue_attributes(now_ms, &name));
         let attributes = attributes.unwrap_or_default();
         let count = |attribute: &str| escape(attributes.get(attribute).map_or("–", String::as_str));
         let (waiting, in_flight) =

@@ -8,9 +8,11 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use lambda_runtime::{LambdaEvent, service_fn};
 use local::{
     Function, FunctionError, Invocation,
-    lambda::Code,
-    process::{Binary, Process},
-    runtime_api::RuntimeApi,
+    lambda::{
+        function::Code,
+        process::{Binary, Process},
+        runtime_api::RuntimeApi,
+    },
 };
 use serde_json::{Value, json};
 use support::cloud;
@@ -54,7 +56,7 @@ fn process() -> Function {
 }
 
 async fn invoke(function: &Function, payload: Value) -> Result<Value, FunctionError> {
-    let answer = local::lambda::invoke(function, payload.to_string().into_bytes()).await?;
+    let answer = local::lambda::function::invoke(function, payload.to_string().into_bytes()).await?;
     Ok(serde_json::from_slice(&answer).unwrap())
 }
 
@@ -121,12 +123,12 @@ async fn metrics_that_a_process_prints_reach_cloudwatch() {
         "_aws": {"CloudWatchMetrics": [{"Namespace": "Test", "Dimensions": [[]], "Metrics": [{"Name": "Lines"}]}]},
         "Lines": 1,
     });
-    let mut changes = cloud.services().world.changes();
+    let mut changes = cloud.services().shared.changes();
     let function = cloud.services().functions.get("measuring").unwrap();
     invoke(&function, json!({"do": "measure", "line": line.to_string()})).await.unwrap();
     let stored = async {
         let any = cloudsim::cloudwatch::ListMetricsRequest::default();
-        let names = || cloud.services().world.look(|state, now_ms| state.metrics.list_metrics(now_ms, &any).unwrap());
+        let names = || cloud.services().shared.look(|state, now_ms| state.metrics.list_metrics(now_ms, &any).unwrap());
         while names().metrics.iter().all(|metric| metric.name != "Lines") {
             changes.changed().await.unwrap();
         }

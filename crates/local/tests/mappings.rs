@@ -48,7 +48,7 @@ async fn a_message_reaches_the_processor_and_is_deleted_when_it_succeeds() {
     let url = cloud.deployment().queue_url(&cloud.deployment().events_queue());
     let counted = QueueAttributeName::ApproximateNumberOfMessagesNotVisible;
     let attributes = sqs.get_queue_attributes().queue_url(url).attribute_names(counted.clone());
-    let mut changes = cloud.services().world.changes();
+    let mut changes = cloud.services().shared.changes();
     let deleted = async {
         while attributes.clone().send().await.unwrap().attributes.unwrap()[&counted] != "0" {
             changes.changed().await.unwrap();
@@ -102,14 +102,14 @@ async fn a_member_name_that_looks_like_a_number_in_disguise_arrives_as_it_was() 
 
 /// Runs the real functions, and hands each event of the projector's to the test once the projector is done with it.
 async fn deploy_all(cloud: &Cloud) -> mpsc::UnboundedReceiver<Value> {
-    local::functions::deploy(cloud).await.unwrap();
+    local::lambda::functions::deploy(cloud).await.unwrap();
     let projector = cloud.services().functions.get("event-processor-projector").unwrap();
     let (sender, receiver) = mpsc::unbounded_channel();
     cloud.deploy(Function::in_process("event-processor-projector", projector.timeout, move |invocation| {
         let (projector, sender) = (projector.clone(), sender.clone());
         async move {
             let event: Value = serde_json::from_slice(&invocation.payload).unwrap();
-            let answer = local::lambda::invoke(&projector, invocation.payload).await;
+            let answer = local::lambda::function::invoke(&projector, invocation.payload).await;
             sender.send(event).unwrap();
             answer
         }
@@ -139,7 +139,7 @@ async fn a_removed_entry_reaches_the_projector_and_changes_nothing() {
     let deployment = cloud.deployment();
     let left = async || {
         let projections = dynamodb.scan().table_name(deployment.projections_table()).send().await.unwrap();
-        let (failures, alerts) = cloud.services().world.look(|state, now_ms| {
+        let (failures, alerts) = cloud.services().shared.look(|state, now_ms| {
             let failures = state.sqs.queue_attributes(now_ms, &deployment.failures_queue()).unwrap();
             (failures["ApproximateNumberOfMessages"].clone(), state.published_total)
         });
@@ -165,14 +165,14 @@ async fn a_message_reported_as_failed_stays_in_flight() {
     });
     send(&cloud, "acme", "one").await;
     tokio::time::timeout(LIMIT, events.recv()).await.unwrap().unwrap();
-    let mut changes = cloud.services().world.changes();
+    let mut changes = cloud.services().shared.changes();
     let idle = async {
-        while cloud.services().world.look(|state, _| state.queue_mapping.in_flight()) > 0 {
+        while cloud.services().shared.look(|state, _| state.queue_mapping.in_flight()) > 0 {
             changes.changed().await.unwrap();
         }
     };
     tokio::time::timeout(LIMIT, idle).await.unwrap();
     let queue = cloud.deployment().events_queue();
-    let attributes = cloud.services().world.look(|state, now_ms| state.sqs.queue_attributes(now_ms, &queue).unwrap());
+    let attributes = cloud.services().shared.look(|state, now_ms| state.sqs.queue_attributes(now_ms, &queue).unwrap());
     assert_eq!(attributes["ApproximateNumberOfMessagesNotVisible"], "1");
 }

@@ -8,7 +8,7 @@ use ledger::{
     entry::claim_key_item,
     ports::{Inserted, Table, Tables},
 };
-use ledger_aws::{DynamoTables, to_item};
+use ledger_aws::{DynamoTables, TableNames, to_item};
 use local::Cloud;
 use testkit::contract::{self, Subject};
 
@@ -23,7 +23,10 @@ impl Dynamo {
         let cloud = support::cloud().await;
         let sdk_config = support::sdk_config(&cloud).await;
         let deployment = cloud.deployment();
-        let tables = DynamoTables::new(&sdk_config, deployment.idempotency_table(), deployment.events_table());
+        let tables = DynamoTables::new(
+            &sdk_config,
+            TableNames { claims: deployment.idempotency_table(), entries: deployment.events_table() },
+        );
         Self { client: Client::new(&sdk_config), tables, cloud }
     }
 

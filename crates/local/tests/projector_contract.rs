@@ -13,14 +13,15 @@ use axum::{Router, http::StatusCode, http::header::CONTENT_TYPE, response::IntoR
 use cloudsim::projections::MemoryProjections;
 use ledger::{
     Attribute, FailureClass, Item, TenantId,
-    entry::whole_number,
-    item::{ITEM_BYTES_MAX, item_bytes},
+    item::{ITEM_BYTES_MAX, item_bytes, whole_number},
     metric::{Metric, NAMESPACE},
     metric_tenants::TenantBudget,
-    ports::{Clock, Found, Refusal},
-    projection::{EntryFields, EntrySummary, FailureSummary, Place, SequenceNumber, Verdict},
-    projection_keys::{DayKey, ProjectionKey},
-    projection_ports::{Action, Cancellation, Condition, Expressions, Projections, Transacted, Update, Updated},
+    ports::{Clock, Found, Projections, Refusal},
+    projection::{
+        EntryFields, EntrySummary, FailureSummary, Place, SequenceNumber, Verdict,
+        keys::{DayKey, ProjectionKey},
+        update::{Action, Cancellation, Condition, Expressions, Transacted, Update, Updated},
+    },
 };
 use ledger_aws::{CloudWatchMetrics, DynamoProjections, SnsAlerts, SqsFailures};
 use local::Cloud;
@@ -391,7 +392,7 @@ async fn the_adapters_store_publish_measure_and_send_what_the_world_in_memory_do
     let sdk_config = support::sdk_config(&cloud).await;
     let deployment = cloud.deployment();
     let failures_url = deployment.queue_url(&deployment.failures_queue());
-    let clock = Standing(local::world::now_ms());
+    let clock = Standing(local::state::now_ms());
     let real = Services {
         projections: dynamo(&cloud).await,
         alerts: SnsAlerts::new(&sdk_config, deployment.alerts_topic_arn()),
@@ -427,7 +428,7 @@ async fn the_adapters_store_publish_measure_and_send_what_the_world_in_memory_do
         let found = real.projections.read(vec![key.clone()], BUDGET_MS).await.unwrap().remove(0);
         assert_eq!(found, Found::Item(item), "{key:?}");
     }
-    let published: Vec<(Option<String>, String)> = cloud.services().world.look(|state, _| {
+    let published: Vec<(Option<String>, String)> = cloud.services().shared.look(|state, _| {
         state
             .published
             .iter()
@@ -460,7 +461,7 @@ async fn the_adapters_store_publish_measure_and_send_what_the_world_in_memory_do
 async fn a_service_that_is_not_there_refuses_for_now() {
     use ledger::{
         alert::AlertMessage,
-        projection_ports::{Alerts, Failures},
+        ports::{Alerts, Failures},
     };
     let cloud = support::cloud().await;
     let sdk_config = support::sdk_config(&cloud).await;

@@ -1,6 +1,9 @@
 //! What the processor reads from its environment. Missing or malformed stops the cold start and names the variable.
 
-use thiserror::Error;
+use ledger_aws::{
+    TableNames,
+    environment::{ConfigError, Environment, variable},
+};
 
 use crate::process::Settings;
 
@@ -22,54 +25,38 @@ const TTL_DAYS_MAX: u64 = 36_500;
 
 #[derive(Clone, Debug)]
 pub struct Config {
-    pub events_table: String,
-    pub idempotency_table: String,
+    pub tables: TableNames,
     pub settings: Settings,
-}
-
-#[derive(Debug, Error, PartialEq, Eq)]
-pub enum ConfigError {
-    #[error("environment variable {0} is not set")]
-    Missing(&'static str),
-    #[error("environment variable {name} is {value:?}, expected {expected}")]
-    Malformed { name: &'static str, value: String, expected: &'static str },
 }
 
 impl Config {
     pub fn from_env() -> Result<Self, ConfigError> {
-        Self::from_lookup(|name| std::env::var(name).ok())
+        Self::from_lookup(variable)
     }
 
     pub fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
-        let required = |name| lookup(name).filter(|value| !value.is_empty()).ok_or(ConfigError::Missing(name));
-        let is_ready_indexed = match lookup(STATUS_INDEX).as_deref() {
-            None | Some("all") => true,
-            Some("invalid") => false,
-            Some(other) => {
-                return Err(ConfigError::Malformed {
-                    name: STATUS_INDEX,
-                    value: other.to_owned(),
-                    expected: "`all` or `invalid`",
-                });
+        let environment = Environment(lookup);
+        let days = |name, default| environment.number(name, default, 0..=TTL_DAYS_MAX, "days");
+        let is_ready_indexed = match environment.given(STATUS_INDEX) {
+            None => true,
+            Some(value) if value == "all" => true,
+            Some(value) if value == "invalid" => false,
+            Some(value) => {
+                let expected = "`all` or `invalid`".to_owned();
+                return Err(ConfigError::Malformed { name: STATUS_INDEX, value, expected });
             }
         };
         Ok(Self {
-            events_table: required(EVENTS_TABLE)?,
-            idempotency_table: required(IDEMPOTENCY_TABLE)?,
+            tables: TableNames {
+                claims: environment.required(IDEMPOTENCY_TABLE)?,
+                entries: environment.required(EVENTS_TABLE)?,
+            },
             settings: Settings {
-                claim_ttl_days: days(&lookup, IDEMPOTENCY_TTL_DAYS, IDEMPOTENCY_TTL_DAYS_DEFAULT)?,
-                entry_ttl_days: days(&lookup, EVENTS_TTL_DAYS, EVENTS_TTL_DAYS_DEFAULT)?,
+                claim_ttl_days: days(IDEMPOTENCY_TTL_DAYS, IDEMPOTENCY_TTL_DAYS_DEFAULT)?,
+                entry_ttl_days: days(EVENTS_TTL_DAYS, EVENTS_TTL_DAYS_DEFAULT)?,
                 is_ready_indexed,
             },
         })
-    }
-}
-
-fn days(lookup: &impl Fn(&str) -> Option<String>, name: &'static str, default: u64) -> Result<u64, ConfigError> {
-    let Some(value) = lookup(name) else { return Ok(default) };
-    match value.parse() {
-        Ok(days) if days <= TTL_DAYS_MAX => Ok(days),
-        _ => Err(ConfigError::Malformed { name, value, expected: "a whole number of days from 0 to 36500" }),
     }
 }
 
@@ -78,7 +65,7 @@ mod tests {
     use super::*;
 
     fn config(variables: &[(&str, &str)]) -> Result<Config, ConfigError> {
-        Config::from_lookup(|name| {
+        Config::from_lookup(|name: &str| {
             let found = variables.iter().find(|(variable, _)| *variable == name);
             found.map(|(_, value)| (*value).to_owned())
         })

@@ -21,7 +21,7 @@ pub struct Processor {
 impl Processor {
     pub fn new(sdk_config: &SdkConfig, config: Config, emf: EmfSink) -> Self {
         Self {
-            tables: DynamoTables::new(sdk_config, config.idempotency_table, config.events_table),
+            tables: DynamoTables::new(sdk_config, config.tables),
             clock: SystemClock,
             settings: config.settings,
             emf,

@@ -2,12 +2,16 @@
 
 use std::{collections::BTreeMap, sync::Arc, sync::Mutex, time::Duration};
 
-use ledger::{
-    ClaimKey, EntryKey, EventId, Item, TenantId,
-    entry::{attribute, text_of},
+use ledger::{ClaimKey, EntryKey, EventId, Item, TenantId, entry::attribute, item::text_of};
+use ledger_aws::{LedgerReader, TableNames};
+use local::{
+    Cloud, Function, Options,
+    deployment::Role,
+    lambda::{
+        function::{Code, invoke},
+        process::{Binary, Process},
+    },
 };
-use ledger_aws::LedgerReader;
-use local::{Cloud, Function, Options, deployment::Role, lambda, lambda::Code, process::Binary, process::Process};
 use serde_json::{Value, json};
 use testkit::bodies::{again, costly, envelope, event, message};
 use tokio::{
@@ -103,7 +107,7 @@ fn sqs_event(messages: &[ledger::Message]) -> Vec<u8> {
 
 impl Processor {
     async fn invoke(&self, messages: &[ledger::Message]) -> Value {
-        let answer = lambda::invoke(&self.function, sqs_event(messages)).await.unwrap();
+        let answer = invoke(&self.function, sqs_event(messages)).await.unwrap();
         serde_json::from_slice(&answer).unwrap()
     }
 }
@@ -111,7 +115,10 @@ impl Processor {
 async fn entries(cloud: &Cloud, keys: &[(&str, &str)]) -> Vec<Item> {
     let deployment = cloud.deployment();
     let sdk_config = ledger_aws::sdk_config_at(cloud.endpoint_url(), &deployment.region);
-    let reader = LedgerReader::new(&sdk_config, deployment.idempotency_table(), deployment.events_table());
+    let reader = LedgerReader::new(
+        &sdk_config,
+        TableNames { claims: deployment.idempotency_table(), entries: deployment.events_table() },
+    );
     let mut found = Vec::new();
     for (tenant_id, sk) in keys {
         let tenant_id = TenantId::parse(tenant_id).unwrap();

@@ -7,7 +7,7 @@ use ledger::{
     metric::is_dimension_value,
     metric_tenants::{PLACES_MAX, TenantBudget},
 };
-use thiserror::Error;
+use ledger_aws::environment::{ConfigError, Environment, variable};
 
 use crate::project::Settings;
 
@@ -37,45 +37,29 @@ pub struct Config {
     pub settings: Settings,
 }
 
-#[derive(Debug, Error, PartialEq, Eq)]
-pub enum ConfigError {
-    #[error("environment variable {0} is not set")]
-    Missing(&'static str),
-    #[error("environment variable {name} is {value:?}, expected {expected}")]
-    Malformed { name: &'static str, value: String, expected: &'static str },
-}
-
 impl Config {
     pub fn from_env() -> Result<Self, ConfigError> {
-        Self::from_lookup(|name| std::env::var(name).ok())
+        Self::from_lookup(variable)
     }
 
     pub fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
-        let given = |name| lookup(name).filter(|value| !value.is_empty());
-        let required = |name| given(name).ok_or(ConfigError::Missing(name));
-        let number = |name, default, expected, max| match given(name) {
-            None => Ok(default),
-            Some(value) => match value.parse() {
-                Ok(number) if (1..=max).contains(&number) => Ok(number),
-                _ => Err(ConfigError::Malformed { name, value, expected }),
-            },
-        };
-        let window_seconds = number(
+        let environment = Environment(lookup);
+        let window_seconds = environment.number(
             ALERT_WINDOW_SECONDS,
             ALERT_WINDOW_SECONDS_DEFAULT,
-            "a whole number of seconds from 1 to 86400",
-            ALERT_WINDOW_SECONDS_MAX,
+            1..=ALERT_WINDOW_SECONDS_MAX,
+            "seconds",
         )?;
         let places_max =
-            number(METRIC_TENANTS_MAX, METRIC_TENANTS_MAX_DEFAULT, "a whole number from 1 to 400", PLACES_MAX as u64)?;
-        let tenant_budget = match given(METRIC_TENANTS) {
+            environment.number(METRIC_TENANTS_MAX, METRIC_TENANTS_MAX_DEFAULT, 1..=PLACES_MAX as u64, "tenants")?;
+        let tenant_budget = match environment.given(METRIC_TENANTS) {
             Some(names) => TenantBudget::Named(tenants(names)?),
             None => TenantBudget::FirstCome { places_max: places_max as usize },
         };
         Ok(Self {
-            projections_table: required(PROJECTIONS_TABLE)?,
-            alerts_topic_arn: required(ALERTS_TOPIC_ARN)?,
-            failures_queue_url: required(FAILURES_QUEUE_URL)?,
+            projections_table: environment.required(PROJECTIONS_TABLE)?,
+            alerts_topic_arn: environment.required(ALERTS_TOPIC_ARN)?,
+            failures_queue_url: environment.required(FAILURES_QUEUE_URL)?,
             settings: Settings { tenant_budget, alert_window_ms: window_seconds * 1_000 },
         })
     }
@@ -87,7 +71,7 @@ fn tenants(names: String) -> Result<BTreeSet<TenantId>, ConfigError> {
     tenants.ok_or(ConfigError::Malformed {
         name: METRIC_TENANTS,
         value: names,
-        expected: "tenant ids that do not start with `:`, separated by commas",
+        expected: "tenant ids that do not start with `:`, separated by commas".to_owned(),
     })
 }
 
@@ -98,7 +82,7 @@ mod tests {
     fn config(more: &[(&str, &str)]) -> Result<Config, ConfigError> {
         let required = [(PROJECTIONS_TABLE, "table"), (ALERTS_TOPIC_ARN, "arn"), (FAILURES_QUEUE_URL, "url")];
         let find = |name: &str| more.iter().chain(&required).find(|(known, _)| *known == name);
-        Config::from_lookup(|name| find(name).map(|(_, value)| (*value).to_owned()))
+        Config::from_lookup(|name: &str| find(name).map(|(_, value)| (*value).to_owned()))
     }
 
     #[test]

@@ -1,7 +1,10 @@
 //! Lambda's event in, Lambda's answer out. Converts; decides nothing.
 
 use lambda_runtime::{Error, LambdaEvent};
-use ledger::{ports::Clock, projection_keys::ProjectionKey, projection_ports::Projections};
+use ledger::{
+    ports::{Clock, Projections},
+    projection::keys::ProjectionKey,
+};
 use ledger_aws::{CloudWatchMetrics, DynamoProjections, EmfSink, SdkConfig, SnsAlerts, SqsFailures, SystemClock};
 use tracing::warn;
 
@@ -49,7 +52,7 @@ impl Projector {
     pub async fn handle(&self, event: LambdaEvent<StreamEvent>) -> Result<StreamResponse, Error> {
         let (event, context) = event.into_parts();
         let report = self.services.project(&self.settings, event.into_batch(), context.deadline).await;
-        for line in telemetry::lines_for_refused_puts(&report, self.services.clock.now_ms()) {
+        for line in telemetry::lines_for_refused_puts(report.refused_puts, self.services.clock.now_ms()) {
             (self.emf)(&line);
         }
         match report.outcome {

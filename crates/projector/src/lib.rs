@@ -7,7 +7,7 @@ pub mod project;
 pub mod record;
 mod telemetry;
 
-pub use config::{Config, ConfigError};
+pub use config::Config;
 pub use event::{StreamEvent, StreamResponse};
 pub use handler::Projector;
 pub use project::{Batch, Outcome, Report, Services, Settings};

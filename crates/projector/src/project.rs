@@ -11,18 +11,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use ledger::{
     Attribute,
     alert::{AlertMessage, InvalidFold, Plan, WindowChange, Windows},
-    entry::{attribute, text_of, whole_number},
+    entry::attribute,
+    item::{text_of, whole_number},
     metric::to_calls,
     metric_tenants::{MetricTenants, TenantBudget, TenantDimensions},
-    ports::{Clock, Found, Refusal},
+    ports::{Alerts, Clock, Failures, Found, Metrics, Projections, Refusal},
     projection::{
-        CELLS_PER_ENTRY_MAX, CELLS_PER_UPDATE_MAX, EntrySummary, Projection, SequenceNumber, Verdict, span_of,
+        CELLS_PER_ENTRY_MAX, CELLS_PER_UPDATE_MAX, EntrySummary, Projection, SequenceNumber, Verdict,
+        keys::{DayKey, LATEST, ProjectionKey, RECORDS, SINCE, STATE_TTL_DAYS, UPDATED_AT},
+        span_of,
+        update::{Action, Cancellation, Condition, TRANSACTION_UPDATES_MAX, Transacted, Update, Updated},
     },
-    projection_keys::{DayKey, LATEST, ProjectionKey, RECORDS, SINCE, STATE_TTL_DAYS, UPDATED_AT},
-    projection_ports::{
-        Action, Alerts, Cancellation, Condition, Failures, Metrics, Projections, TRANSACTION_UPDATES_MAX, Transacted,
-        Update, Updated,
-    },
+    retry::{Backoff, Deadline},
 };
 use serde_json::json;
 use tracing::{error, info, warn};
@@ -44,9 +44,7 @@ const TRANSACTION_ATTEMPTS_MAX: u32 = 200;
 const PLACES_ATTEMPTS_MAX: u32 = 3;
 /// Attempts at storing what was published when the batch stops.
 const WINDOWS_ATTEMPTS_MAX: u32 = 3;
-/// Full jitter: at most this long before the first retry, doubled until the bound.
-const BACKOFF_MS: u64 = 50;
-const BACKOFF_MS_MAX: u64 = 2_000;
+const BACKOFF: Backoff = Backoff { first_ms: 50, last_ms: 2_000 };
 /// Unreadable records in one message to the failures queue: half a kilobyte for each of their texts.
 const UNREADABLE_PER_MESSAGE_MAX: usize = 50;
 
@@ -183,7 +181,7 @@ impl<P: Projections, A: Alerts, M: Metrics, F: Failures, C: Clock> Run<'_, P, A,
                 Err(Refusal::Content) => return Err(stopped(&Refusal::Content, "read of the checkpoint refused")),
                 Err(Refusal::Transient { code }) => warn!(%code, "read of the checkpoint refused, trying again"),
             }
-            self.back_off(attempt).await;
+            self.back_off(attempt).await?;
         }
         error!("read of the checkpoint refused too often");
         Err(Stopped)
@@ -218,7 +216,7 @@ impl<P: Projections, A: Alerts, M: Metrics, F: Failures, C: Clock> Run<'_, P, A,
                 // Another shard was faster, which is no reason to give up, but one to leave it the way.
                 Ok(Updated::ConditionFailed(item)) => {
                     windows = item.as_ref().map(Windows::from_item).unwrap_or_default();
-                    self.back_off(attempt).await;
+                    self.back_off(attempt).await?;
                 }
                 Err(Refusal::Content) => return Err(stopped(&Refusal::Content, "alert windows refused")),
                 Err(Refusal::Transient { code }) => {
@@ -227,7 +225,7 @@ impl<P: Projections, A: Alerts, M: Metrics, F: Failures, C: Clock> Run<'_, P, A,
                         break;
                     }
                     warn!(%code, "alert windows refused, trying again");
-                    self.back_off(attempt).await;
+                    self.back_off(attempt).await?;
                 }
             }
         }
@@ -369,7 +367,7 @@ impl<P: Projections, A: Alerts, M: Metrics, F: Failures, C: Clock> Run<'_, P, A,
                             self.pass_over(known.checkpoint.as_deref());
                         }
                         Learned::Something => {}
-                        Learned::Nothing => self.back_off(attempt).await,
+                        Learned::Nothing => self.back_off(attempt).await?,
                         Learned::IsAtFault => return Err(stopped(&Refusal::Content, "transaction refused")),
                     }
                 }
@@ -377,7 +375,7 @@ impl<P: Projections, A: Alerts, M: Metrics, F: Failures, C: Clock> Run<'_, P, A,
                 Err(Refusal::Transient { code }) => {
                     warn!(%code, "transaction refused, trying again");
                     perhaps_committed = through;
-                    self.back_off(attempt).await;
+                    self.back_off(attempt).await?;
                 }
             }
             attempt += 1;
@@ -454,23 +452,22 @@ impl<P: Projections, A: Alerts, M: Metrics, F: Failures, C: Clock> Run<'_, P, A,
 
     /// Time the next call may take.
     fn budget_ms(&self) -> Result<u64, Stopped> {
-        let left_ms = self.left_ms();
-        if left_ms == 0 {
-            error!(records = self.records.len(), "deadline is near, what is left comes again");
-            return Err(Stopped);
-        }
-        Ok(left_ms)
+        self.deadline().budget_ms().ok_or_else(|| self.out_of_time())
     }
 
-    async fn back_off(&self, attempt: u32) {
-        let bound_ms = BACKOFF_MS.saturating_mul(1 << attempt.min(10)).min(BACKOFF_MS_MAX);
-        // Not beyond the deadline, where the next look at the budget ends the batch.
-        let pause_ms = (1 + self.services.clock.random_below(bound_ms)).min(self.left_ms());
-        self.services.clock.sleep_ms(pause_ms).await;
+    /// Waits before the next attempt; `attempt` have failed before this one.
+    async fn back_off(&self, attempt: u32) -> Result<(), Stopped> {
+        if self.deadline().wait(BACKOFF, attempt + 1).await { Ok(()) } else { Err(self.out_of_time()) }
     }
 
-    fn left_ms(&self) -> u64 {
-        self.deadline_ms.saturating_sub(self.services.clock.now_ms() + ANSWER_MARGIN_MS + WINDOWS_MARGIN_MS)
+    fn deadline(&self) -> Deadline<'_, C> {
+        let at_ms = self.deadline_ms.saturating_sub(ANSWER_MARGIN_MS + WINDOWS_MARGIN_MS);
+        Deadline { clock: &self.services.clock, at_ms, call_ms_min: 1 }
+    }
+
+    fn out_of_time(&self) -> Stopped {
+        error!(records = self.records.len(), "deadline is near, what is left comes again");
+        Stopped
     }
 }
 

@@ -10,10 +10,7 @@ use ledger::{
 use ledger_aws::{Recorder, emf_lines};
 use metrics::{counter, gauge, histogram};
 
-use crate::{
-    project::Report,
-    record::{Change, Record},
-};
+use crate::record::{Change, Record};
 
 /// What a batch has done, apart from its entries.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -116,10 +113,10 @@ fn record_work(work: &Work, tenants: usize) {
 }
 
 /// Counts refused puts where a put cannot: in the log, in the Embedded Metric Format.
-pub(crate) fn lines_for_refused_puts(report: &Report, now_ms: u64) -> Vec<String> {
+pub(crate) fn lines_for_refused_puts(refused_puts: u64, now_ms: u64) -> Vec<String> {
     let samples = samples(|| {
-        if report.refused_puts > 0 {
-            counter!(Metric::MetricPutFailures.name()).increment(report.refused_puts);
+        if refused_puts > 0 {
+            counter!(Metric::MetricPutFailures.name()).increment(refused_puts);
         }
     });
     emf_lines(NAMESPACE, now_ms, &samples)

@@ -1,7 +1,7 @@
 //! The real binary of the projector, as it is zipped, under the Lambda Runtime API and against the local cloud.
 
 use ledger::projection::Verdict;
-use local::{Cloud, Options, books, deployment::Role, functions, traffic};
+use local::{Cloud, Options, command::traffic, deployment::Role, lambda::functions, reconciliation};
 
 #[tokio::test]
 async fn the_binary_counts_exactly_what_was_recorded_and_alerts_on_what_is_invalid() {
@@ -15,9 +15,9 @@ async fn the_binary_counts_exactly_what_was_recorded_and_alerts_on_what_is_inval
 
     let landed = traffic::until_landed(cloud.services()).await.unwrap();
     assert!(landed.agree());
-    let counts = [Verdict::Ready, Verdict::Invalid].map(|verdict| books::count(&landed.projected, verdict));
+    let counts = [Verdict::Ready, Verdict::Invalid].map(|verdict| reconciliation::count(&landed.projected, verdict));
     assert_eq!(counts, [50, 50]);
-    let (alerts, metrics) = cloud.services().world.look(|state, now_ms| {
+    let (alerts, metrics) = cloud.services().shared.look(|state, now_ms| {
         let request = cloudsim::cloudwatch::ListMetricsRequest::default();
         (state.published_total, state.metrics.list_metrics(now_ms, &request).unwrap().metrics.len())
     });

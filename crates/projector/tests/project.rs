@@ -10,11 +10,13 @@ use std::collections::BTreeMap;
 
 use ledger::{
     FailureClass, TenantId,
-    entry::text_of,
+    item::{text_of, whole_number_of},
     metric::{Metric, OTHER_TENANTS, dimension},
     metric_tenants::TenantBudget,
-    projection::{EntryFields, EntrySummary, FailureSummary, Place, Projection, SequenceNumber, Verdict},
-    projection_keys::{ProjectionKey, RECORDS, whole_number_of},
+    projection::{
+        EntryFields, EntrySummary, FailureSummary, Place, Projection, SequenceNumber, Verdict,
+        keys::{ProjectionKey, RECORDS},
+    },
 };
 use projector::{Batch, Change, Outcome, Record, Settings, UnreadableRecord};
 use proptest::prelude::*;

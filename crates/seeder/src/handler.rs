@@ -2,7 +2,11 @@
 //! what time did not suffice for. The answer always says what was published.
 
 use lambda_runtime::{Error, LambdaEvent};
-use ledger::{Timestamp, ports::Clock};
+use ledger::{
+    Timestamp,
+    ports::Clock,
+    retry::{Backoff, Deadline},
+};
 use ledger_aws::{
     Queue, SdkConfig, SystemClock,
     queue::{BATCH_MAX, Sent, ToSend},
@@ -15,11 +19,11 @@ use crate::{
     samples::{Request, Sample, samples},
 };
 
-/// How often a message that SQS refused is sent again, and the longest (jittered) pause before that.
+/// How often a message that SQS refused is sent again.
 const RESENDS_MAX: u32 = 3;
-const BACKOFF_MS: u64 = 200;
+const BACKOFF: Backoff = Backoff { first_ms: 200, last_ms: 200 };
 /// A call that takes its two attempts of two seconds each, with the SDK's pause between them, and the answer after it.
-const CALL_MS_MAX: u64 = 5_500;
+const CALL_MS: u64 = 5_500;
 
 pub struct Seeder {
     sdk_config: SdkConfig,
@@ -76,12 +80,10 @@ impl Seeder {
     async fn publish(&self, queue: &Queue, batch: &[Sample], deadline_ms: u64) -> Vec<Sent> {
         let messages: Vec<ToSend> = batch.iter().map(to_send).collect();
         let mut sent = vec![Sent::Refused("Deadline".to_owned()); messages.len()];
+        let deadline = Deadline { clock: &self.clock, at_ms: deadline_ms, call_ms_min: CALL_MS };
         for attempt in 0..=RESENDS_MAX {
             let left: Vec<usize> = (0..sent.len()).filter(|&at| sent[at] != Sent::Accepted).collect();
-            if attempt > 0 && !left.is_empty() {
-                self.clock.sleep_ms(self.clock.random_below(BACKOFF_MS)).await;
-            }
-            if left.is_empty() || self.clock.now_ms() + CALL_MS_MAX > deadline_ms {
+            if left.is_empty() || !deadline.wait(BACKOFF, attempt).await {
                 break;
             }
             let outcomes = queue.send(&left.iter().map(|&at| messages[at].clone()).collect::<Vec<_>>()).await;

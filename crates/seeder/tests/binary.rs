@@ -1,11 +1,11 @@
 //! The real binary of the seeder, as it is zipped, under the Lambda Runtime API and against the local cloud.
 
 use local::{
-    Cloud, Options, books,
+    Cloud, FunctionError, Options,
+    command::traffic,
     deployment::Role,
-    functions,
-    lambda::{self, FunctionError},
-    traffic,
+    lambda::{function, functions},
+    reconciliation,
 };
 use serde_json::{Value, json};
 
@@ -19,7 +19,7 @@ async fn cloud() -> Cloud {
 async fn invoke(cloud: &Cloud, payload: &str) -> Result<Value, FunctionError> {
     let name = cloud.deployment().function_name(Role::Seeder);
     let seeder = cloud.services().functions.get(&name).unwrap();
-    let answer = lambda::invoke(&seeder, payload.as_bytes().to_vec()).await?;
+    let answer = function::invoke(&seeder, payload.as_bytes().to_vec()).await?;
     Ok(serde_json::from_slice(&answer).unwrap())
 }
 
@@ -36,7 +36,7 @@ async fn an_empty_request_publishes_one_event_per_schema_and_all_land_ready() {
     assert_eq!(types, expected);
 
     let landed = traffic::until_landed(cloud.services()).await.unwrap();
-    assert_eq!(books::count(&landed.recorded, ledger::projection::Verdict::Ready), 5);
+    assert_eq!(reconciliation::count(&landed.recorded, ledger::projection::Verdict::Ready), 5);
     assert!(landed.agree());
     cloud.stop().await.unwrap();
 }

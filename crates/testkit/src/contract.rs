@@ -5,8 +5,8 @@ use std::future::Future;
 
 use ledger::{
     Attribute, FailureClass, Item, Message,
-    entry::{attribute, number_of, text_of},
-    item::{ITEM_BYTES_MAX, item_bytes},
+    entry::attribute,
+    item::{ITEM_BYTES_MAX, item_bytes, number_of, text_of},
     judge,
     ports::{Clock, Inserted, Refusal, Table, Tables},
 };

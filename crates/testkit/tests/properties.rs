@@ -6,8 +6,10 @@ use cloudsim::tables::MemoryTables;
 use dynoxide::types::normalize_dynamo_number;
 use ledger::{
     ClaimKey, ContentHash, EntryKey, EventId, Judged, Message, TenantId, Timestamp,
-    entry::{attribute, number_of, stored_content},
-    envelope, json, judge,
+    entry::{attribute, stored_content},
+    envelope,
+    item::number_of,
+    json, judge,
     ports::{Clock, Table},
 };
 use processor::process::{Outcome, Settings, process};

@@ -49,7 +49,7 @@ fn schedules_hold_every_class_of_failure_of_types_with_and_without_a_schema() {
         let scenario = Scenario::of(seed, &Cuts::default());
         drawn.extend(scenario.sends.iter().map(|send| (send.recipe.failure(), send.recipe.has_schema)));
     }
-    for class in FailureClass::ALL {
+    for class in FailureClass::all() {
         let kinds: &[bool] = match class {
             // What conflicts is other content under a used id, of any kind: no body is one by itself.
             FailureClass::Conflict => &[],

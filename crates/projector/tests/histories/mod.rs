@@ -12,10 +12,13 @@ use std::{
 use ledger::{
     FailureClass,
     alert::ALERTS_PER_WINDOW_MAX,
+    item::whole_number_of,
     metric::{Metric, dimension},
     metric_tenants::TenantBudget,
-    projection::{EntryFields, EntrySummary, FailureSummary, Place, Projection, SequenceNumber, Verdict},
-    projection_keys::{ProjectionKey, RECORDS, whole_number_of},
+    projection::{
+        EntryFields, EntrySummary, FailureSummary, Place, Projection, SequenceNumber, Verdict,
+        keys::{ProjectionKey, RECORDS},
+    },
 };
 use projector::{Batch, Change, Outcome, Record, Settings};
 use testkit::alerts::{AlertBook, Told};

@@ -14,10 +14,12 @@ use cloudsim::projections::MemoryProjections;
 use ledger::{
     alert::{AlertMessage, Windows},
     metric::{DATA_PER_CALL_MAX, Datum, VALUES_PER_DATUM_MAX},
-    ports::{Clock, Found, Refusal},
-    projection::Projection,
-    projection_keys::ProjectionKey,
-    projection_ports::{Alerts, Cancellation, Failures, Metrics, Projections, Transacted, Update, Updated},
+    ports::{Alerts, Clock, Failures, Found, Metrics, Projections, Refusal},
+    projection::{
+        Projection,
+        keys::ProjectionKey,
+        update::{Cancellation, Transacted, Update, Updated},
+    },
 };
 use projector::{Batch, Report, Services, Settings};
 

@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ledger::{
     Attribute, FailureClass, Item, Timestamp,
-    entry::{Status, attribute, number_of, text_of},
+    entry::{Status, attribute},
     ids::KEY_SEPARATOR,
+    item::{number_of, text_of},
 };
 use processor::process::Report;
 

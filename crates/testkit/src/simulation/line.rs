@@ -11,9 +11,11 @@ use ledger::{
     Item,
     alert::AlertMessage,
     metric::Datum,
-    ports::{Clock, Found, Inserted, Refusal, Table, Tables},
-    projection_keys::ProjectionKey,
-    projection_ports::{Alerts, Failures, Metrics, Projections, Transacted, Update, Updated},
+    ports::{Alerts, Clock, Failures, Found, Inserted, Metrics, Projections, Refusal, Table, Tables},
+    projection::{
+        keys::ProjectionKey,
+        update::{Transacted, Update, Updated},
+    },
 };
 
 /// One call of a port.

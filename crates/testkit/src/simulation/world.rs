@@ -27,15 +27,17 @@ use cloudsim::{
 use fastrand::Rng;
 use ledger::{
     Attribute, FailureClass, Item, Message,
-    entry::{Status, attribute, text_of, whole_number},
+    entry::{Status, attribute},
     ids::KEY_SEPARATOR,
-    item::item_bytes,
+    item::{item_bytes, text_of, whole_number},
     metric::dimension,
     metric_tenants::TenantBudget,
     ports::{Found, Inserted, Refusal, Table, Tables},
-    projection::{EntrySummary, Projection, Verdict},
-    projection_keys::ProjectionKey,
-    projection_ports::{Cancellation, Transacted},
+    projection::{
+        EntrySummary, Projection, Verdict,
+        keys::ProjectionKey,
+        update::{Cancellation, Transacted},
+    },
 };
 use processor::process;
 use projector::{Services, StreamEvent, StreamResponse, project};

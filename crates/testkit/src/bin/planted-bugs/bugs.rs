@@ -16,7 +16,11 @@ pub struct Bug {
 const CONTRACT: (&str, &str) = ("testkit", "contract");
 const PROPERTIES: (&str, &str) = ("testkit", "properties");
 const INFRA: (&str, &str) = ("testkit", "infra");
-const PROCESS: &str = "crates/processor/src/process.rs";
+const BATCH: &str = "crates/processor/src/process/batch.rs";
+const CALLS: &str = "crates/processor/src/process/calls.rs";
+const CLAIM: &str = "crates/processor/src/process/claim.rs";
+const PLAN: &str = "crates/processor/src/process/plan.rs";
+const RECORD: &str = "crates/processor/src/process/record.rs";
 const PROJECT: (&str, &str) = ("projector", "project");
 const PROJECT_RS: &str = "crates/projector/src/project.rs";
 const HISTORIES: &str =
@@ -30,7 +34,7 @@ pub const BUGS: &[Bug] = &[
     Bug {
         clause: "G1",
         name: "acknowledge what DynamoDB kept refusing",
-        file: PROCESS,
+        file: RECORD,
         find: "                Inserted::Refused(Refusal::Transient { code }) => self.fail_statement(&statement, code),",
         replace: "                Inserted::Refused(Refusal::Transient { .. }) => {\n                    let outcome = self.recorded(&statement);\n                    self.settle(&statement, outcome);\n                }",
         caught_by: &[Simulation, by(CONTRACT, "a_claim_without_entry_is_finished_where_it_claimed")],
@@ -38,23 +42,23 @@ pub const BUGS: &[Bug] = &[
     Bug {
         clause: "G1",
         name: "claim, then skip what was claimed before",
-        file: PROCESS,
-        find: "                Some(Claimed::Won(winner)) => self.place(self.claimed_statement(index, winner), &mut statements),",
-        replace: "                Some(Claimed::Won(winner)) if !winner.is_fresh => {\n                    self.cases[index].outcome = Some(Outcome::Redelivery);\n                }\n                Some(Claimed::Won(winner)) => self.place(self.claimed_statement(index, winner), &mut statements),",
+        file: PLAN,
+        find: "                Some(Claimed::Won(winner)) => self.enqueue(self.claimed_statement(index, winner), &mut statements),",
+        replace: "                Some(Claimed::Won(winner)) if !winner.is_fresh => {\n                    self.cases[index].outcome = Some(Outcome::Redelivery);\n                }\n                Some(Claimed::Won(winner)) => self.enqueue(self.claimed_statement(index, winner), &mut statements),",
         caught_by: &[Simulation, by(CONTRACT, "a_claim_without_entry_is_finished_where_it_claimed")],
     },
     Bug {
         clause: "G1",
         name: "acknowledge an event of an expired claim without an entry",
-        file: PROCESS,
-        find: "                Some(Claimed::Won(winner)) => self.place(self.claimed_statement(index, winner), &mut statements),",
-        replace: "                Some(Claimed::Won(winner)) if !winner.is_fresh && self.origin(winner) == Origin::Expired => {\n                    self.cases[index].outcome = Some(Outcome::ExpiredClaim(None));\n                }\n                Some(Claimed::Won(winner)) => self.place(self.claimed_statement(index, winner), &mut statements),",
+        file: PLAN,
+        find: "                Some(Claimed::Won(winner)) => self.enqueue(self.claimed_statement(index, winner), &mut statements),",
+        replace: "                Some(Claimed::Won(winner)) if !winner.is_fresh && self.origin(winner) == Origin::Expired => {\n                    self.cases[index].outcome = Some(Outcome::ExpiredClaim(None));\n                }\n                Some(Claimed::Won(winner)) => self.enqueue(self.claimed_statement(index, winner), &mut statements),",
         caught_by: &[Simulation, by(CONTRACT, "an_event_whose_claim_is_older_than_an_entry_lives_is_recorded")],
     },
     Bug {
         clause: "G1",
         name: "read an unknown refusal as a duplicate",
-        file: PROCESS,
+        file: RECORD,
         find: "                Inserted::Refused(Refusal::Transient { code }) => self.fail_statement(&statement, code),",
         replace: "                Inserted::Refused(Refusal::Transient { code }) if code == \"ConditionalCheckFailed\" => {\n                    self.settle(&statement, Outcome::Duplicate);\n                }\n                Inserted::Refused(Refusal::Transient { code }) => self.fail_statement(&statement, code),",
         caught_by: &[by(CONTRACT, "an_unknown_refusal_is_never_read_as_duplicate")],
@@ -94,7 +98,7 @@ pub const BUGS: &[Bug] = &[
     Bug {
         clause: "G2",
         name: "finish a claim under the key of the message at hand",
-        file: PROCESS,
+        file: PLAN,
         find: "        let mut statement = self.statement(index, winner.key.clone());",
         replace: "        let mut statement = self.statement(index, case.key.clone());",
         caught_by: &[Simulation, by(CONTRACT, "a_claim_without_entry_is_finished_where_it_claimed")],
@@ -102,7 +106,7 @@ pub const BUGS: &[Bug] = &[
     Bug {
         clause: "G2",
         name: "let an invalid event claim nothing",
-        file: "crates/ledger/src/judge.rs",
+        file: "crates/ledger/src/entry/judge.rs",
         find: "    Judged { claim_key: identity, content, entry, is_group_mismatch }",
         replace: "    let identity = identity.filter(|_| entry.status == Status::Ready);\n    Judged { claim_key: identity, content, entry, is_group_mismatch }",
         caught_by: &[Simulation, by(CONTRACT, "an_invalid_event_claims_its_id")],
@@ -110,7 +114,7 @@ pub const BUGS: &[Bug] = &[
     Bug {
         clause: "G2",
         name: "key a body without created_at by the time of processing",
-        file: "crates/ledger/src/judge.rs",
+        file: "crates/ledger/src/entry/judge.rs",
         find: "message.sent_at_ms.and_then(Timestamp::from_epoch_ms).unwrap_or_else",
         replace: "message.sent_at_ms.and(None).unwrap_or_else",
         caught_by: &[Simulation, by(CONTRACT, "a_body_without_identity_is_kept_under_its_group")],
@@ -118,15 +122,15 @@ pub const BUGS: &[Bug] = &[
     Bug {
         clause: "G3",
         name: "read a conflict as a duplicate",
-        file: PROCESS,
-        find: "                Some(Claimed::Won(winner)) => self.place(self.claimed_statement(index, winner), &mut statements),",
-        replace: "                Some(Claimed::Won(winner)) if winner.content != case.content => {\n                    self.cases[index].outcome = Some(Outcome::Duplicate);\n                }\n                Some(Claimed::Won(winner)) => self.place(self.claimed_statement(index, winner), &mut statements),",
+        file: PLAN,
+        find: "                Some(Claimed::Won(winner)) => self.enqueue(self.claimed_statement(index, winner), &mut statements),",
+        replace: "                Some(Claimed::Won(winner)) if winner.content != case.content => {\n                    self.cases[index].outcome = Some(Outcome::Duplicate);\n                }\n                Some(Claimed::Won(winner)) => self.enqueue(self.claimed_statement(index, winner), &mut statements),",
         caught_by: &[Simulation, by(CONTRACT, "other_content_under_a_used_id_becomes_a_conflict_entry")],
     },
     Bug {
         clause: "G3",
         name: "trust DuplicateItem on record",
-        file: PROCESS,
+        file: RECORD,
         find: "                Ok(Some(item)) if stored_content(&item) == Some(self.cases[statement.case].content) => {",
         replace: "                Ok(Some(item)) if stored_content(&item).is_some() => {",
         caught_by: &[Simulation, by(CONTRACT, "an_entry_found_in_the_place_of_another_is_compared_not_trusted")],
@@ -134,7 +138,7 @@ pub const BUGS: &[Bug] = &[
     Bug {
         clause: "G3",
         name: "keep a conflict under the key of the entry",
-        file: PROCESS,
+        file: PLAN,
         find: "        statement.key = statement.key.conflict(self.cases[statement.case].content);\n",
         replace: "",
         caught_by: &[Simulation, by(CONTRACT, "other_content_under_a_used_id_becomes_a_conflict_entry")],
@@ -142,7 +146,7 @@ pub const BUGS: &[Bug] = &[
     Bug {
         clause: "G3",
         name: "keep a conflict under its own time",
-        file: PROCESS,
+        file: PLAN,
         find: "        statement.key = statement.key.conflict(self.cases[statement.case].content);",
         replace: "        let own = &self.cases[statement.case];\n        statement.key = own.key.conflict(own.content);",
         caught_by: &[Simulation, by(CONTRACT, "a_conflict_sent_again_restamped_adds_nothing")],
@@ -150,7 +154,7 @@ pub const BUGS: &[Bug] = &[
     Bug {
         clause: "G3",
         name: "merge unequal twins of one batch",
-        file: PROCESS,
+        file: PLAN,
         find: "            if self.cases[other.case].content == self.cases[statement.case].content {",
         replace: "            if self.cases[other.case].key == self.cases[statement.case].key {",
         caught_by: &[
@@ -161,15 +165,15 @@ pub const BUGS: &[Bug] = &[
     Bug {
         clause: "G3",
         name: "leave the type out of the content",
-        file: "crates/ledger/src/content.rs",
+        file: "crates/ledger/src/event/content.rs",
         find: "        field(&mut hasher, event_type.as_bytes());\n        match",
         replace: "        let _ = event_type;\n        match",
-        caught_by: &[by(("ledger", "lib"), "content::tests::type_and_route_belong_to_the_content")],
+        caught_by: &[by(("ledger", "lib"), "event::content::tests::type_and_route_belong_to_the_content")],
     },
     Bug {
         clause: "G4",
         name: "fail what DynamoDB refuses for its content",
-        file: PROCESS,
+        file: RECORD,
         find: "                Inserted::Refused(Refusal::Content) if statement.is_refused => {",
         replace: "                Inserted::Refused(Refusal::Content) => {",
         caught_by: &[by(CONTRACT, "content_that_dynamodb_refuses_is_kept_raw")],
@@ -177,7 +181,7 @@ pub const BUGS: &[Bug] = &[
     Bug {
         clause: "G4",
         name: "record an event whose claim was refused",
-        file: PROCESS,
+        file: CLAIM,
         find: "                Inserted::Refused(Refusal::Content) => Claimed::Failed { code: Cow::Borrowed(\"ClaimRefused\") },",
         replace: "                Inserted::Refused(Refusal::Content) => continue,",
         caught_by: &[by(CONTRACT, "a_refused_claim_fails_its_message_and_condemns_nothing")],
@@ -185,7 +189,7 @@ pub const BUGS: &[Bug] = &[
     Bug {
         clause: "G4",
         name: "give up on a request refused for its content",
-        file: PROCESS,
+        file: CALLS,
         find: "            Err(Refusal::Content) if request.len() > 1 => {",
         replace: "            Err(Refusal::Content) if request.len() > 100 => {",
         caught_by: &[Simulation, by(CONTRACT, "a_request_refused_for_its_content_is_sent_as_single_statements")],
@@ -193,18 +197,18 @@ pub const BUGS: &[Bug] = &[
     Bug {
         clause: "G4",
         name: "accept one level too many",
-        file: "crates/ledger/src/json.rs",
+        file: "crates/ledger/src/event/json.rs",
         find: "            let value = self.value(NESTING_MAX)?;",
         replace: "            let value = self.value(NESTING_MAX + 1)?;",
         caught_by: &[by(
             ("ledger", "lib"),
-            "json::tests::depth_is_bounded_where_dynamodb_bounds_it_and_the_rest_is_only_skimmed",
+            "event::json::tests::depth_is_bounded_where_dynamodb_bounds_it_and_the_rest_is_only_skimmed",
         )],
     },
     Bug {
         clause: "G4",
         name: "accept an empty member name",
-        file: "crates/ledger/src/json.rs",
+        file: "crates/ledger/src/event/json.rs",
         find: "            if name.is_empty() {",
         replace: "            if name == \"\\u{0}\" {",
         caught_by: &[by(PROPERTIES, "any_body_becomes_exactly_one_entry_that_the_tables_accept_at_once")],
@@ -212,7 +216,7 @@ pub const BUGS: &[Bug] = &[
     Bug {
         clause: "G5",
         name: "report the failed message alone",
-        file: PROCESS,
+        file: BATCH,
         find: "            if is_failed || group.is_some_and(|group| failed_groups.contains(group)) {",
         replace: "            if is_failed {",
         caught_by: &[Simulation, by(CONTRACT, "a_message_that_failed_fails_the_later_ones_of_its_group_and_no_other")],
@@ -220,7 +224,7 @@ pub const BUGS: &[Bug] = &[
     Bug {
         clause: "G5",
         name: "fail every group with the first",
-        file: PROCESS,
+        file: BATCH,
         find: "            if is_failed || group.is_some_and(|group| failed_groups.contains(group)) {",
         replace: "            if is_failed || !failed_groups.is_empty() {",
         caught_by: &[Simulation, by(CONTRACT, "a_refusal_for_one_tenant_never_fails_another")],
@@ -228,7 +232,7 @@ pub const BUGS: &[Bug] = &[
     Bug {
         clause: "G5",
         name: "send the whole batch again for one throttled statement",
-        file: PROCESS,
+        file: CALLS,
         find: "            pending.retain(|&at| matches!(inserted[at], Inserted::Refused(Refusal::Transient { .. })));",
         replace: "            if pending.iter().all(|&at| !matches!(inserted[at], Inserted::Refused(Refusal::Transient { .. }))) {\n                pending.clear();\n            }",
         caught_by: &[by(CONTRACT, "a_throttled_statement_alone_is_sent_again")],
@@ -236,18 +240,18 @@ pub const BUGS: &[Bug] = &[
     Bug {
         clause: "G6",
         name: "keep created_at as it is written",
-        file: "crates/ledger/src/timestamp.rs",
+        file: "crates/ledger/src/event/timestamp.rs",
         find: "        let utc = moment.checked_to_offset(UtcOffset::UTC)?;",
         replace: "        let utc = moment;\n        let _ = UtcOffset::UTC;",
         caught_by: &[
             Simulation,
-            by(("ledger", "lib"), "timestamp::tests::any_offset_and_fraction_becomes_one_fixed_width_utc_text"),
+            by(("ledger", "lib"), "event::timestamp::tests::any_offset_and_fraction_becomes_one_fixed_width_utc_text"),
         ],
     },
     Bug {
         clause: "G7",
         name: "claim by event id alone",
-        file: "crates/ledger/src/ids.rs",
+        file: "crates/ledger/src/event/ids.rs",
         find: "        format!(\"{}{KEY_SEPARATOR}{}\", self.tenant_id, self.event_id)",
         replace: "        format!(\"{KEY_SEPARATOR}{}\", self.event_id)",
         caught_by: &[Simulation, by(CONTRACT, "tenants_with_similar_ids_never_share_a_key")],
@@ -255,7 +259,7 @@ pub const BUGS: &[Bug] = &[
     Bug {
         clause: "G7",
         name: "let an event id hold the separator",
-        file: "crates/ledger/src/ids.rs",
+        file: "crates/ledger/src/event/ids.rs",
         find: "character == KEY_SEPARATOR || character.is_control()",
         replace: "character.is_control()",
         caught_by: &[by(CONTRACT, "tenants_with_similar_ids_never_share_a_key")],
@@ -263,18 +267,18 @@ pub const BUGS: &[Bug] = &[
     Bug {
         clause: "G8",
         name: "keep numbers as floating point",
-        file: "crates/ledger/src/number.rs",
+        file: "crates/ledger/src/storage/number.rs",
         find: "    Ok(Cow::Owned(decimal.to_text()))",
         replace: "    let text = decimal.to_text();\n    Ok(Cow::Owned(text.parse::<f64>().map(|number| number.to_string()).unwrap_or(text)))",
-        caught_by: &[Simulation, by(("ledger", "lib"), "number::tests::equal_values_have_one_text")],
+        caught_by: &[Simulation, by(("ledger", "lib"), "storage::number::tests::equal_values_have_one_text")],
     },
     Bug {
         clause: "G8",
         name: "take the last of two members with one name",
-        file: "crates/ledger/src/json.rs",
+        file: "crates/ledger/src/event/json.rs",
         find: "                self.note(DefectKind::DuplicateName);",
         replace: "                let _ = DefectKind::DuplicateName;",
-        caught_by: &[by(("ledger", "lib"), "json::tests::each_defect_is_found")],
+        caught_by: &[by(("ledger", "lib"), "event::json::tests::each_defect_is_found")],
     },
     Bug {
         clause: "G9",
@@ -367,7 +371,7 @@ pub const BUGS: &[Bug] = &[
     Bug {
         clause: "G9",
         name: "keep first and last without conditions",
-        file: "crates/ledger/src/projection.rs",
+        file: "crates/ledger/src/projection/counts.rs",
         find: "                update.conditions.push(Condition::AbsentOrAtMost(first.clone(), first_ms));\n",
         replace: "",
         caught_by: &[Simulation, by(PROJECT, "entries_that_come_late_widen_a_day_to_both_sides")],
@@ -375,7 +379,7 @@ pub const BUGS: &[Bug] = &[
     Bug {
         clause: "G9",
         name: "count unknown types under their own name",
-        file: "crates/ledger/src/projection.rs",
+        file: "crates/ledger/src/projection/summary.rs",
         find: "        if had_schema { event_type } else { UNKNOWN_EVENT_TYPE }",
         replace: "        let _ = had_schema;\n        event_type",
         caught_by: &[by(
@@ -386,7 +390,7 @@ pub const BUGS: &[Bug] = &[
     Bug {
         clause: "G9",
         name: "take a type for one with a schema because its event is too large",
-        file: "crates/ledger/src/projection.rs",
+        file: "crates/ledger/src/projection/summary.rs",
         find: "            Some(FailureSummary { class: Some(FailureClass::SchemaViolation), .. }) => true,",
         replace: "            Some(FailureSummary { class: Some(FailureClass::SchemaViolation | FailureClass::TooLarge), .. }) => true,",
         caught_by: &[
@@ -394,7 +398,7 @@ pub const BUGS: &[Bug] = &[
                 PROJECT,
                 "bounds::a_hundred_thousand_types_and_pointers_of_one_tenant_cost_neither_metrics_nor_alerts_nor_bytes",
             ),
-            by(("ledger", "lib"), "projection::tests::only_a_broken_schema_proves_that_there_was_one"),
+            by(("ledger", "lib"), "projection::counts::tests::only_a_broken_schema_proves_that_there_was_one"),
         ],
     },
     Bug {
@@ -416,7 +420,7 @@ pub const BUGS: &[Bug] = &[
     Bug {
         clause: "G9",
         name: "count an entry under a type of any length",
-        file: "crates/ledger/src/projection.rs",
+        file: "crates/ledger/src/projection/summary.rs",
         find: "self.event_type.as_deref().filter(|name| name.len() <= envelope::EVENT_TYPE_BYTES_MAX);",
         replace: "self.event_type.as_deref();",
         caught_by: &[by(PROJECT, "a_type_too_long_for_an_attribute_stops_no_shard")],
@@ -424,7 +428,7 @@ pub const BUGS: &[Bug] = &[
     Bug {
         clause: "G9",
         name: "count an event that is too large under its producer's own type",
-        file: "crates/ledger/src/projection.rs",
+        file: "crates/ledger/src/projection/summary.rs",
         find: "            Some(failure) if failure.had_no_schema() => false,",
         replace: "            Some(FailureSummary { class: Some(FailureClass::TooLarge), .. }) => true,\n            Some(failure) if failure.had_no_schema() => false,",
         caught_by: &[Simulation],
@@ -432,12 +436,12 @@ pub const BUGS: &[Bug] = &[
     Bug {
         clause: "G9",
         name: "forget that the type of a rejected body had no schema",
-        file: "crates/ledger/src/envelope.rs",
+        file: "crates/ledger/src/event/envelope.rs",
         find: "        if event_type.is_some_and(|name| schema::find(name).is_none()) {",
         replace: "        if errors.is_empty() && event_type.is_some_and(|name| schema::find(name).is_none()) {",
         caught_by: &[by(
             ("ledger", "lib"),
-            "projection::tests::a_type_without_a_schema_counts_as_unknown_whatever_else_is_wrong_and_even_once_it_has_one",
+            "projection::counts::tests::a_type_without_a_schema_counts_as_unknown_whatever_else_is_wrong_and_even_once_it_has_one",
         )],
     },
     Bug {
@@ -459,14 +463,14 @@ pub const BUGS: &[Bug] = &[
     Bug {
         clause: "G9",
         name: "take an entry of the Go system for an unreadable one",
-        file: "crates/ledger/src/projection.rs",
+        file: "crates/ledger/src/projection/summary.rs",
         find: "        if verdict.is_some() && fields.ingested_at.is_none() && !fields.has_sequence_number {",
         replace: "        if verdict.is_none() && fields.ingested_at.is_none() && !fields.has_sequence_number {",
         caught_by: &[
             Simulation,
             by(
                 ("ledger", "lib"),
-                "projection::tests::an_entry_of_the_go_system_is_left_out_as_older_and_one_of_ours_without_a_sequence_number_counts",
+                "projection::counts::tests::an_entry_of_the_go_system_is_left_out_as_older_and_one_of_ours_without_a_sequence_number_counts",
             ),
             by(
                 ("projector", "lib"),
@@ -567,7 +571,7 @@ pub const BUGS: &[Bug] = &[
         clause: "G10",
         name: "give a batch up when others are faster at the alert windows",
         file: PROJECT_RS,
-        find: "                    windows = item.as_ref().map(Windows::from_item).unwrap_or_default();\n                    self.back_off(attempt).await;",
+        find: "                    windows = item.as_ref().map(Windows::from_item).unwrap_or_default();\n                    self.back_off(attempt).await?;",
         replace: "                    windows = item.as_ref().map(Windows::from_item).unwrap_or_default();\n                    if attempt + 1 == READ_ATTEMPTS_MAX {\n                        break;\n                    }",
         caught_by: &[by(
             PROJECT,
@@ -596,7 +600,7 @@ pub const BUGS: &[Bug] = &[
     Bug {
         clause: "G12",
         name: "give every tenant a metric dimension",
-        file: "crates/ledger/src/metric_tenants.rs",
+        file: "crates/ledger/src/projection/metric_tenants.rs",
         find: "            } else if places.len() < places_max && bytes",
         replace: "            } else if bytes",
         caught_by: &[
@@ -634,18 +638,18 @@ pub const BUGS: &[Bug] = &[
     Bug {
         clause: "G11",
         name: "name undeclared members in the reason",
-        file: "crates/ledger/src/failure.rs",
+        file: "crates/ledger/src/event/schema.rs",
         find: "        push_token(&mut pointer, if declared.is_some() { name } else { \"*\" });",
         replace: "        push_token(&mut pointer, name);",
         caught_by: &[by(
             ("ledger", "lib"),
-            "failure::tests::undeclared_names_and_indexes_are_masked_in_the_bounded_pointer_only",
+            "event::failure::tests::undeclared_names_and_indexes_are_masked_in_the_bounded_pointer_only",
         )],
     },
     Bug {
         clause: "G1",
         name: "sort by size alone",
-        file: PROCESS,
+        file: RECORD,
         find: "            waiting.sort_by_key(|statement| (statement.weight, statement.case));",
         replace: "            waiting.sort_by_key(|statement| self.cases[statement.case].message.body.len());",
         caught_by: &[Simulation, by(CONTRACT, "a_group_whose_first_message_is_its_largest_makes_progress")],
@@ -653,7 +657,7 @@ pub const BUGS: &[Bug] = &[
     Bug {
         clause: "G1",
         name: "acknowledge the twins of a conflict that failed",
-        file: PROCESS,
+        file: PLAN,
         find: "        for &index in statement.twins.iter().chain([&statement.case]) {\n            self.fail(index, code.clone());",
         replace: "        for &index in statement.twins.iter().chain([&statement.case]) {\n            if statement.is_conflict && index != statement.case {\n                self.cases[index].outcome = Some(Outcome::Duplicate);\n                continue;\n            }\n            self.fail(index, code.clone());",
         caught_by: &[by(CONTRACT, "twins_of_a_conflict_fail_with_it")],
@@ -661,7 +665,7 @@ pub const BUGS: &[Bug] = &[
     Bug {
         clause: "G1",
         name: "take an entry that has vanished for a duplicate",
-        file: PROCESS,
+        file: RECORD,
         find: "                Ok(None) if statement.known == Known::Taken => self.fail_statement(&statement, VANISHED),",
         replace: "                Ok(None) if statement.known == Known::Taken => self.settle(&statement, Outcome::Duplicate),",
         caught_by: &[by(CONTRACT, "an_entry_that_vanishes_before_it_is_read_fails_the_message")],
@@ -669,7 +673,7 @@ pub const BUGS: &[Bug] = &[
     Bug {
         clause: "G1",
         name: "let the last failed message of a group be its first",
-        file: PROCESS,
+        file: BATCH,
         find: "            *first = index.min(*first);",
         replace: "            *first = index;",
         caught_by: &[by(CONTRACT, "what_comes_back_behind_the_first_failed_of_its_group_is_left")],
@@ -677,7 +681,7 @@ pub const BUGS: &[Bug] = &[
     Bug {
         clause: "G5",
         name: "plan what is behind a failed claim of its group",
-        file: PROCESS,
+        file: PLAN,
         find: "            if self.is_group_failed(index) {\n                continue;\n            }",
         replace: "",
         caught_by: &[by(CONTRACT, "a_failed_claim_of_one_group_leaves_an_equal_message_of_another_alone")],
@@ -685,7 +689,7 @@ pub const BUGS: &[Bug] = &[
     Bug {
         clause: "G3",
         name: "record a conflict that DynamoDB refuses as something else",
-        file: PROCESS,
+        file: RECORD,
         find: "            Status::Invalid(failure) => Some(failure.class),\n        };\n        entry.into_item()",
         replace: "            Status::Invalid(_) if statement.is_refused => Some(FailureClass::Unstorable),\n            Status::Invalid(failure) => Some(failure.class),\n        };\n        entry.into_item()",
         caught_by: &[by(CONTRACT, "a_conflict_that_dynamodb_refuses_is_still_a_conflict")],
@@ -701,7 +705,7 @@ pub const BUGS: &[Bug] = &[
     Bug {
         clause: "G1",
         name: "weigh a message by itself where it hangs on another group",
-        file: PROCESS,
+        file: PLAN,
         find: "                self.weigh(statement.case, other.weight);\n",
         replace: "",
         caught_by: &[Simulation, by(CONTRACT, "a_message_waits_for_an_earlier_one_that_hangs_on_another_group")],
@@ -709,7 +713,7 @@ pub const BUGS: &[Bug] = &[
     Bug {
         clause: "G1",
         name: "record behind a failed message of its group",
-        file: PROCESS,
+        file: RECORD,
         find: "            self.leave_behind(&mut waiting);\n",
         replace: "",
         caught_by: &[by(CONTRACT, "nothing_is_recorded_behind_a_failed_message_of_its_group")],
@@ -717,7 +721,7 @@ pub const BUGS: &[Bug] = &[
     Bug {
         clause: "G12",
         name: "insert what may be there already",
-        file: PROCESS,
+        file: PLAN,
         find: "            statement.known = Known::Perhaps;\n",
         replace: "",
         caught_by: &[by(CONTRACT, "a_redelivery_of_ten_takes_three_calls_and_inserts_no_entry")],
@@ -725,7 +729,7 @@ pub const BUGS: &[Bug] = &[
     Bug {
         clause: "G12",
         name: "send large bodies together",
-        file: PROCESS,
+        file: RECORD,
         find: "        let is_large =\n            |statement: &Statement| statement.known == Known::Taken || is_large(self.cases[statement.case].message);",
         replace: "        let is_large = |_: &Statement| false;",
         caught_by: &[Simulation, by(CONTRACT, "large_entries_travel_one_by_one")],
@@ -733,7 +737,7 @@ pub const BUGS: &[Bug] = &[
     Bug {
         clause: "G12",
         name: "keep no more time for large bodies",
-        file: PROCESS,
+        file: "crates/processor/src/process.rs",
         find: "    let margin_ms = if messages.iter().any(is_large) { LARGE_ANSWER_MARGIN_MS } else { ANSWER_MARGIN_MS };",
         replace: "    let margin_ms = if messages.iter().any(is_large) { ANSWER_MARGIN_MS } else { LARGE_ANSWER_MARGIN_MS / 2 };",
         caught_by: &[by(CONTRACT, "nothing_is_called_without_time_to_answer")],
@@ -741,7 +745,7 @@ pub const BUGS: &[Bug] = &[
     Bug {
         clause: "G12",
         name: "let large entries go first",
-        file: PROCESS,
+        file: RECORD,
         find: "            waiting.sort_by_key(|statement| (statement.weight, statement.case));",
         replace: "            waiting.sort_by_key(|statement| usize::MAX - statement.weight);",
         caught_by: &[by(CONTRACT, "small_entries_are_recorded_before_large_ones")],
@@ -749,23 +753,23 @@ pub const BUGS: &[Bug] = &[
     Bug {
         clause: "G12",
         name: "start calls without time to answer",
-        file: PROCESS,
-        find: "        (left >= CALL_BUDGET_MIN_MS).then_some(left)",
-        replace: "        (left < u64::MAX).then_some(left + CALL_BUDGET_MIN_MS)",
+        file: "crates/ledger/src/retry.rs",
+        find: "        (left_ms >= self.call_ms_min).then_some(left_ms)",
+        replace: "        (left_ms < u64::MAX).then_some(left_ms + self.call_ms_min)",
         caught_by: &[by(CONTRACT, "nothing_is_called_without_time_to_answer")],
     },
     Bug {
         clause: "G12",
         name: "wait for a call as long as it likes",
-        file: PROCESS,
-        find: "        let left = self.answer_by_ms.saturating_sub(self.clock.now_ms());",
-        replace: "        let left = self.answer_by_ms;",
+        file: "crates/ledger/src/retry.rs",
+        find: "        let left_ms = self.at_ms.saturating_sub(self.clock.now_ms());",
+        replace: "        let left_ms = self.at_ms;",
         caught_by: &[Simulation],
     },
     Bug {
         clause: "G12",
         name: "resend for ever",
-        file: PROCESS,
+        file: CALLS,
         find: "const RESENDS_MAX: u32 = 3;",
         replace: "const RESENDS_MAX: u32 = 30;",
         caught_by: &[Simulation, by(CONTRACT, "a_failed_batch_leaves_nothing_behind_for_the_next")],
@@ -773,7 +777,7 @@ pub const BUGS: &[Bug] = &[
     Bug {
         clause: "G1",
         name: "take a claim that is there for our own",
-        file: PROCESS,
+        file: CLAIM,
         find: "                Inserted::Done => Claimed::Won(Winner {",
         replace: "                Inserted::Done | Inserted::Exists => Claimed::Won(Winner {",
         caught_by: &[Simulation],
@@ -781,7 +785,7 @@ pub const BUGS: &[Bug] = &[
     Bug {
         clause: "G5",
         name: "leak the failed groups into the next invocation",
-        file: PROCESS,
+        file: BATCH,
         find: "        group.and_then(|group| self.failed_from.get(group)).is_some_and(|&first| first < index)",
         replace: "        thread_local! { static LEAKED: std::cell::RefCell<HashSet<String>> = Default::default(); }\n        LEAKED.with_borrow_mut(|leaked| leaked.extend(self.failed_from.keys().map(|group| group.to_string())));\n        group.is_some_and(|group| LEAKED.with_borrow(|leaked| leaked.contains(group)))",
         caught_by: &[Simulation],
@@ -789,7 +793,7 @@ pub const BUGS: &[Bug] = &[
     Bug {
         clause: "G6",
         name: "let the last of a batch claim",
-        file: PROCESS,
+        file: CLAIM,
         find: "        for (index, case) in self.cases.iter().enumerate() {",
         replace: "        for (index, case) in self.cases.iter().enumerate().rev() {",
         caught_by: &[Simulation],
@@ -797,7 +801,7 @@ pub const BUGS: &[Bug] = &[
     Bug {
         clause: "G2",
         name: "record an equal twin under its own key",
-        file: PROCESS,
+        file: PLAN,
         find: "        let mut statement = self.statement(index, winner.key.clone());",
         replace: "        let key = if winner.is_fresh { &case.key } else { &winner.key };\n        let mut statement = self.statement(index, key.clone());",
         caught_by: &[Simulation, by(CONTRACT, "twins_that_state_other_times_become_one_entry")],
@@ -805,7 +809,7 @@ pub const BUGS: &[Bug] = &[
     Bug {
         clause: "G7",
         name: "join the parts of a claim's key without separator",
-        file: "crates/ledger/src/ids.rs",
+        file: "crates/ledger/src/event/ids.rs",
         find: "        format!(\"{}{KEY_SEPARATOR}{}\", self.tenant_id, self.event_id)",
         replace: "        format!(\"{}{}\", self.tenant_id, self.event_id)",
         caught_by: &[Simulation],
@@ -853,7 +857,7 @@ pub const BUGS: &[Bug] = &[
     Bug {
         clause: "G11",
         name: "tell the payload in the reason",
-        file: "crates/ledger/src/judge.rs",
+        file: "crates/ledger/src/entry/judge.rs",
         find: "        let summary = format!(\"payload breaks the schema of {event_type}\");",
         replace: "        let summary = format!(\"payload breaks the schema of {event_type}: {payload}\");",
         caught_by: &[Simulation],

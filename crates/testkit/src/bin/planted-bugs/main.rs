@@ -1,7 +1,7 @@
 //! Breaks the code on purpose, one bug at a time, in a copy of the sources, and checks that whoever is named notices: a
 //! test, the simulation, or both. What nobody notices is not tested.
-//! `cargo run -p testkit --bin planted-bugs [part of a name]`; with `--every 6`, every sixth of them, after a look that
-//! all of them still fit the code.
+//! `cargo run -p testkit --bin planted-bugs [part of a name]`; with `--every 6`, every sixth of them. Each run first
+//! looks whether all of them still fit the code, and `--check` does nothing else.
 
 mod bugs;
 
@@ -43,6 +43,9 @@ struct Arguments {
     /// Only one of so many
     #[arg(long, default_value = "1")]
     every: NonZeroUsize,
+    /// Only look whether each still fits the code, and each test that must notice one is there
+    #[arg(long)]
+    check: bool,
 }
 
 fn main() -> ExitCode {
@@ -52,10 +55,14 @@ fn main() -> ExitCode {
     let copy = target.join("planted-bugs");
     copy_sources(&root, &copy);
 
-    let unfit: Vec<String> = BUGS.iter().filter_map(|bug| broken_code(bug, &copy).err()).collect();
+    let unfit: Vec<String> = BUGS.iter().flat_map(|bug| misfits(bug, &copy)).collect();
     if !unfit.is_empty() {
         println!("{}", unfit.join("\n"));
         return ExitCode::FAILURE;
+    }
+    println!("{} planted bugs fit the code", BUGS.len());
+    if arguments.check {
+        return ExitCode::SUCCESS;
     }
     let wanted = BUGS.iter().filter(|bug| bug.name.contains(&arguments.name));
     let bugs: Vec<_> = wanted.step_by(arguments.every.get()).collect();
@@ -98,6 +105,21 @@ fn copy_sources(root: &Path, copy: &Path) {
 fn files_under(folder: &Path) -> BTreeSet<PathBuf> {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
     entries.flat_map(|path| if path.is_dir() { files_under(&path) } else { BTreeSet::from([path]) }).collect()
+}
+
+/// What a bug names that is not there any more: the code to break, or a test.
+fn misfits(bug: &Bug, copy: &Path) -> Vec<String> {
+    let mut misfits: Vec<String> = broken_code(bug, copy).err().into_iter().collect();
+    for catcher in bug.caught_by {
+        let Catcher::Test { name, .. } = catcher else { continue };
+        let function = format!("fn {}(", name.rsplit("::").next().unwrap_or(name));
+        let mut sources =
+            files_under(&copy.join("crates")).into_iter().filter_map(|file| fs::read_to_string(file).ok());
+        if !sources.any(|source| source.contains(&function)) {
+            misfits.push(format!("{}: no test is called {name}", bug.name));
+        }
+    }
+    misfits
 }
 
 /// The file a bug is planted in, sound and broken.

@@ -1,0 +1,103 @@
+//! One run of the command: start, seed, show, stay or leave.
+
+use std::{error::Error, io::Write, time::Instant};
+
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::{
+    cloud::{Cloud, Options},
+    command::{
+        arguments::Arguments,
+        report::{self, Before, Report},
+        traffic::{self, Request},
+    },
+    deployment::REGION_DEFAULT,
+    lambda::functions,
+};
+
+/// How a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    Stopped,
+    EverythingLanded,
+    NotEverythingLanded,
+}
+
+/// Runs the command to its end.
+///
+/// # Errors
+///
+/// The cloud cannot start with these arguments, or a part of it failed. The text fits one line.
+pub async fn run(arguments: Arguments) -> Result<Ending, Box<dyn Error>> {
+    let started = Instant::now();
+    let options = Options {
+        port: arguments.port,
+        data_directory: arguments.data_dir.clone(),
+        region: region(),
+        ..Options::default()
+    };
+    let mut cloud = Cloud::start(options).await?;
+    functions::deploy(&cloud).await?;
+    let ended = if arguments.once {
+        once(&cloud, &arguments, started).await
+    } else {
+        stay(&mut cloud, &arguments, started).await
+    };
+    let stopped = cloud.stop().await;
+    let ending = ended?;
+    stopped?;
+    Ok(ending)
+}
+
+async fn once(cloud: &Cloud, arguments: &Arguments, started: Instant) -> Result<Ending, Box<dyn Error>> {
+    let services = cloud.services();
+    let before = Before::read(services)?;
+    let sent = match (arguments.seed_rate, arguments.seconds) {
+        (Some(rate), Some(seconds)) => {
+            let duration = std::time::Duration::from_secs(seconds);
+            traffic::keep_sending(services, rate, arguments.invalid_ratio, Some(duration)).await?
+        }
+        (count, _) => traffic::send(services, Request { count, invalid_ratio: arguments.invalid_ratio }).await?,
+    };
+    let reconciled = traffic::until_landed(services).await?;
+    let report = Report::new(services, &reconciled, sent, before, started.elapsed());
+    if arguments.json {
+        print(&serde_json::to_string(&report)?);
+    } else {
+        print(&format!("{}\n{}", report::entries_table(&reconciled.entries), report.line()));
+    }
+    Ok(if report.landed { Ending::EverythingLanded } else { Ending::NotEverythingLanded })
+}
+
+async fn stay(cloud: &mut Cloud, arguments: &Arguments, started: Instant) -> Result<Ending, Box<dyn Error>> {
+    let page_url = cloud.serve_page(arguments.page_port).await?;
+    let services = cloud.services();
+    let before = Before::read(services)?;
+    let shown = async {
+        let sent = traffic::send(services, Request { count: None, invalid_ratio: arguments.invalid_ratio }).await?;
+        let reconciled = traffic::until_landed(services).await?;
+        let report = Report::new(services, &reconciled, sent, before, started.elapsed());
+        print(&format!("{}\n{}\n", report::entries_table(&reconciled.entries), report.line()));
+        print(&format!("{}\nCtrl-C stops it.", report::guide(services, &page_url)));
+        if let Some(rate) = arguments.seed_rate {
+            traffic::keep_sending(services, rate, arguments.invalid_ratio, None).await?;
+        }
+        std::future::pending::<Result<Ending, Box<dyn Error>>>().await
+    };
+    let mut terminated = signal(SignalKind::terminate())?;
+    tokio::select! {
+        ended = shown => ended,
+        interrupted = tokio::signal::ctrl_c() => Ok(interrupted.map(|()| Ending::Stopped)?),
+        _ = terminated.recv() => Ok(Ending::Stopped),
+    }
+}
+
+fn region() -> String {
+    let configured = std::env::var("AWS_REGION").ok().filter(|region| !region.is_empty());
+    configured.unwrap_or_else(|| REGION_DEFAULT.to_owned())
+}
+
+/// Prints on stdout; whoever has closed it wants to see no more.
+fn print(text: &str) {
+    let _ = writeln!(std::io::stdout(), "{text}");
+}

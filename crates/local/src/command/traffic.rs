@@ -1,0 +1,159 @@
+//! Sends events by invoking the seeder function, once or at a rate, and waits until everything sent has landed.
+
+use std::{sync::Arc, time::Duration};
+
+use dynoxide::DynoxideError;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio::time::{Instant, MissedTickBehavior};
+
+use crate::{
+    deployment::Role,
+    lambda::{function::invoke, invocation::FunctionError, mappings},
+    reconciliation::{Reconciliation, count_all, read_projected},
+    services::Services,
+};
+
+/// Events per second that one seeder invocation per second can send.
+pub const RATE_MAX: u32 = 1_000;
+
+/// Tenants that steady traffic is spread over.
+const TENANTS: u32 = 10;
+
+/// How long everything sent may take to land. Beyond, something is stuck: a message that failed once comes back only
+/// after the visibility timeout.
+const LANDING_TIMEOUT: Duration = Duration::from_secs(120);
+
+const PROGRESS_INTERVAL: Duration = Duration::from_secs(5);
+
+/// Why events were not sent.
+#[derive(Debug, thiserror::Error)]
+pub enum TrafficError {
+    #[error("the seeder failed")]
+    Seeder(#[from] FunctionError),
+    #[error("the seeder's answer is malformed")]
+    Answer(#[from] serde_json::Error),
+    #[error("the tables cannot be read")]
+    Tables(#[from] DynoxideError),
+    #[error("the seeder function is not deployed")]
+    NoSeeder,
+}
+
+/// What the seeder was asked for.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Request {
+    /// Events; `None` is one per schema, for one tenant.
+    pub count: Option<u32>,
+    /// Share of events that break their schema.
+    pub invalid_ratio: Option<f64>,
+}
+
+#[derive(Deserialize)]
+struct Answer {
+    published: Vec<Value>,
+    failed: Vec<Value>,
+}
+
+/// Sends events; says how many were sent.
+///
+/// # Errors
+///
+/// The seeder is not deployed or failed.
+pub async fn send(services: &Services, request: Request) -> Result<u64, TrafficError> {
+    let seeder =
+        services.functions.get(&services.deployment.function_name(Role::Seeder)).ok_or(TrafficError::NoSeeder)?;
+    let mut payload = json!({});
+    if let Some(count) = request.count {
+        payload["count"] = json!(count);
+        payload["tenants"] = json!(TENANTS.min(count));
+    }
+    if let Some(ratio) = request.invalid_ratio {
+        payload["invalid_ratio"] = json!(ratio);
+    }
+    let answer: Answer = serde_json::from_slice(&invoke(&seeder, payload.to_string().into_bytes()).await?)?;
+    if !answer.failed.is_empty() {
+        tracing::warn!(failed = answer.failed.len(), "some events were not sent");
+    }
+    Ok(answer.published.len() as u64)
+}
+
+/// Sends `rate` events each second, for `duration` or until the cloud stops; prints the end-to-end rate now and then.
+/// Says how many were sent; a seeder that fails is logged and tried again.
+///
+/// # Errors
+///
+/// The tables cannot be read.
+pub async fn keep_sending(
+    services: &Arc<Services>,
+    rate: u32,
+    invalid_ratio: Option<f64>,
+    duration: Option<Duration>,
+) -> Result<u64, TrafficError> {
+    let started = Instant::now();
+    let projected_before = count_all(&read_projected(services)?);
+    let mut second = tokio::time::interval(Duration::from_secs(1));
+    second.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut sent = 0;
+    let mut next_progress = started + PROGRESS_INTERVAL;
+    loop {
+        tokio::select! {
+            () = services.closing.cancelled() => return Ok(sent),
+            _ = second.tick() => {}
+        }
+        if duration.is_some_and(|duration| started.elapsed() >= duration) {
+            return Ok(sent);
+        }
+        match send(services, Request { count: Some(rate), invalid_ratio }).await {
+            Ok(count) => sent += count,
+            Err(error) => tracing::warn!(%error, "events were not sent"),
+        }
+        if Instant::now() >= next_progress {
+            next_progress += PROGRESS_INTERVAL;
+            let projected = count_all(&read_projected(services)?) - projected_before;
+            let seconds = started.elapsed().as_secs_f64();
+            let per_second = projected as f64 / seconds;
+            eprintln!("{seconds:.0} s: {sent} sent, {projected} projected, {per_second:.1} events/s end to end");
+        }
+    }
+}
+
+/// Waits until nothing moves any more: the queue is empty, no function runs, and the projector has seen every entry.
+/// Then, or after a time limit, reads both tables.
+///
+/// # Errors
+///
+/// The tables cannot be read.
+pub async fn until_landed(services: &Services) -> Result<Reconciliation, TrafficError> {
+    let mut changes = services.shared.changes();
+    let quiet = async {
+        loop {
+            changes.borrow_and_update();
+            if is_quiet(services) {
+                return;
+            }
+            if changes.changed().await.is_err() {
+                return;
+            }
+        }
+    };
+    if tokio::time::timeout(LANDING_TIMEOUT, quiet).await.is_err() {
+        eprintln!("not everything landed within {} s", LANDING_TIMEOUT.as_secs());
+    }
+    Ok(Reconciliation::read(services)?)
+}
+
+fn is_quiet(services: &Services) -> bool {
+    // The queue first: an entry is in the table before its message is deleted, so the stream then holds all of them.
+    let queue = services.deployment.events_queue();
+    let queue_is_empty = services.shared.look(|state, now_ms| {
+        let messages = state.sqs.queue_attributes(now_ms, &queue).is_ok_and(|attributes| {
+            let count = |name: &str| attributes.get(name).and_then(|count| count.parse().ok()).unwrap_or(0_u64);
+            count("ApproximateNumberOfMessages")
+                + count("ApproximateNumberOfMessagesNotVisible")
+                + count("ApproximateNumberOfMessagesDelayed")
+                == 0
+        });
+        messages && state.queue_mapping.in_flight() == 0
+    });
+    queue_is_empty && mappings::stream_is_caught_up(services)
+}

@@ -1,0 +1,108 @@
+//! The three Lambdas of this project, deployed in process: their production code with the AWS SDK against the endpoint.
+//! What Lambda does around a handler (event in, answer out, deadline) is here; what a handler does is its crate's.
+
+use std::{collections::BTreeMap, future::Future, path::PathBuf, sync::Arc, time::Duration};
+
+use lambda_runtime::{Context, LambdaEvent};
+use ledger_aws::{EmfSink, SdkConfig, environment::ConfigError};
+use serde::{Serialize, de::DeserializeOwned};
+
+use crate::{
+    cloud::Cloud,
+    deployment::Role,
+    lambda::{
+        function::{Code, Function},
+        invocation::{FunctionError, Invocation},
+        process::Binary,
+    },
+};
+
+/// Deploys all three.
+///
+/// # Errors
+///
+/// A function refuses the environment that the deployment gives it.
+pub async fn deploy(cloud: &Cloud) -> Result<(), ConfigError> {
+    let sdk_config = ledger_aws::sdk_config_at(cloud.endpoint_url(), &cloud.deployment().region);
+    deploy_processor(cloud, &sdk_config)?;
+    deploy_seeder(cloud, &sdk_config);
+    deploy_projector(cloud, &sdk_config)
+}
+
+/// Deploys one of them as the binary that is zipped for Lambda, in place of what was deployed before.
+pub fn deploy_binary(cloud: &Cloud, role: Role, program: impl Into<PathBuf>) {
+    let deployment = cloud.deployment();
+    let name = deployment.function_name(role);
+    let timeout = Duration::from_secs(deployment.timeout_seconds(role));
+    let environment = deployment.environment(role);
+    let process = cloud.process(&name, Binary { program: program.into(), environment, ..Binary::default() });
+    cloud.deploy(Function { name, timeout, code: Code::Process(process) });
+}
+
+fn deploy_processor(cloud: &Cloud, sdk_config: &SdkConfig) -> Result<(), ConfigError> {
+    let config = processor::Config::from_lookup(lookup(cloud, Role::Processor))?;
+    let processor = Arc::new(processor::Processor::new(sdk_config, config, emf_sink(cloud)));
+    deploy_handler(cloud, Role::Processor, move |event| {
+        let processor = processor.clone();
+        async move { processor.handle(event).await }
+    });
+    Ok(())
+}
+
+fn deploy_seeder(cloud: &Cloud, sdk_config: &SdkConfig) {
+    let config = seeder::Config::from_lookup(lookup(cloud, Role::Seeder));
+    let seeder = Arc::new(seeder::Seeder::new(sdk_config, config));
+    deploy_handler(cloud, Role::Seeder, move |event| {
+        let seeder = seeder.clone();
+        async move { seeder.handle(event).await }
+    });
+}
+
+fn deploy_projector(cloud: &Cloud, sdk_config: &SdkConfig) -> Result<(), ConfigError> {
+    let config = projector::Config::from_lookup(lookup(cloud, Role::Projector))?;
+    let projector = Arc::new(projector::Projector::new(sdk_config, config, emf_sink(cloud)));
+    deploy_handler(cloud, Role::Projector, move |event| {
+        let projector = projector.clone();
+        async move { projector.handle(event).await }
+    });
+    Ok(())
+}
+
+fn emf_sink(cloud: &Cloud) -> EmfSink {
+    let sink = cloud.emf_sink();
+    Box::new(move |line| sink(line))
+}
+
+fn lookup(cloud: &Cloud, role: Role) -> impl Fn(&str) -> Option<String> {
+    let environment: BTreeMap<String, String> = cloud.deployment().environment(role);
+    move |name| environment.get(name).cloned()
+}
+
+fn deploy_handler<E, R, F>(cloud: &Cloud, role: Role, handler: impl Fn(LambdaEvent<E>) -> F + Send + Sync + 'static)
+where
+    E: DeserializeOwned + Send,
+    R: Serialize,
+    F: Future<Output = Result<R, lambda_runtime::Error>> + Send + 'static,
+{
+    let deployment = cloud.deployment();
+    let name = deployment.function_name(role);
+    let arn = deployment.function_arn(&name);
+    let timeout = Duration::from_secs(deployment.timeout_seconds(role));
+    let handler = Arc::new(handler);
+    cloud.deploy(Function::in_process(name, timeout, move |invocation| {
+        let answer = event(&arn, invocation).map(|event| handler(event));
+        async move {
+            let response = answer?.await.map_err(|error| FunctionError::reported(error.as_ref()))?;
+            serde_json::to_vec(&response).map_err(|error| FunctionError::reported(&error))
+        }
+    }));
+}
+
+fn event<E: DeserializeOwned>(function_arn: &str, invocation: Invocation) -> Result<LambdaEvent<E>, FunctionError> {
+    let payload = serde_json::from_slice(&invocation.payload).map_err(|error| FunctionError::reported(&error))?;
+    let mut context = Context::default();
+    context.request_id = invocation.request_id;
+    context.deadline = invocation.deadline_ms;
+    context.invoked_function_arn = function_arn.to_owned();
+    Ok(LambdaEvent::new(payload, context))
+}

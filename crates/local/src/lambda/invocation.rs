@@ -1,0 +1,48 @@
+//! One call of a function, and how it fails.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+/// One call of a function.
+#[derive(Clone, Debug)]
+pub struct Invocation {
+    pub request_id: String,
+    pub payload: Vec<u8>,
+    /// When the function must have answered, in milliseconds since 1970.
+    pub deadline_ms: u64,
+}
+
+/// A function that did not succeed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FunctionError {
+    /// The function reported an error.
+    #[error("{error_type}: {error_message}")]
+    Reported { error_type: String, error_message: String },
+    /// The function's process or task ended without an answer.
+    #[error("{0}")]
+    Exited(String),
+    /// The function did not answer in time.
+    #[error("RequestId: {request_id} Error: Task timed out after {:.2} seconds", limit.as_secs_f64())]
+    TimedOut { request_id: String, limit: Duration },
+}
+
+impl FunctionError {
+    /// Reports an error of a handler.
+    pub fn reported(error: &dyn std::error::Error) -> FunctionError {
+        FunctionError::Reported { error_type: "Error".to_owned(), error_message: error.to_string() }
+    }
+
+    /// What an invoker gets.
+    pub fn payload(&self) -> Value {
+        match self {
+            FunctionError::Reported { error_type, error_message } => {
+                json!({"errorType": error_type, "errorMessage": error_message})
+            }
+            FunctionError::Exited(message) => json!({"errorType": "Runtime.ExitError", "errorMessage": message}),
+            FunctionError::TimedOut { .. } => {
+                json!({"errorType": "Sandbox.Timedout", "errorMessage": self.to_string()})
+            }
+        }
+    }
+}

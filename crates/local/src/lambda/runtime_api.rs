@@ -1,0 +1,210 @@
+//! The Lambda Runtime API: the small HTTP server through which a real function binary fetches invocations and answers
+//! them. It hands out whatever [`RuntimeApi::invoke`] is given; starting and watching processes is `process`'s.
+//!
+//! <https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html>
+
+use std::{
+    collections::HashMap,
+    io,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use axum::{
+    Router,
+    body::{Body, Bytes},
+    extract::{DefaultBodyLimit, Path, State},
+    http::{Response, StatusCode},
+    routing::{get, post},
+};
+use serde_json::{Value, json};
+use tokio::{
+    net::TcpListener,
+    sync::{Mutex as AsyncMutex, mpsc, oneshot},
+    task::AbortHandle,
+};
+
+use crate::{
+    lambda::invocation::{FunctionError, Invocation},
+    loopback::without_delay,
+    state::now_ms,
+};
+
+/// Bytes of a response; Lambda takes 6 MB.
+const RESPONSE_BYTES_MAX: usize = 6 * 1024 * 1024 + 100 * 1024;
+
+/// Invocations that may wait for `next`.
+const WAITING_MAX: usize = 64;
+
+type Answer = Result<Vec<u8>, FunctionError>;
+
+/// One Runtime API on a loopback port of its own; it stops when dropped.
+pub struct RuntimeApi {
+    address: String,
+    shared: Arc<Shared>,
+    server: AbortHandle,
+}
+
+struct Shared {
+    waiting: mpsc::Sender<Queued>,
+    next: AsyncMutex<mpsc::Receiver<Queued>>,
+    running: Mutex<HashMap<String, oneshot::Sender<Answer>>>,
+    init_error: Mutex<Option<FunctionError>>,
+    function_arn: String,
+}
+
+struct Queued {
+    invocation: Invocation,
+    answer: oneshot::Sender<Answer>,
+}
+
+impl RuntimeApi {
+    /// Starts serving.
+    ///
+    /// # Errors
+    ///
+    /// There is no free loopback port.
+    pub async fn start(function_arn: &str) -> io::Result<RuntimeApi> {
+        let (waiting, next) = mpsc::channel(WAITING_MAX);
+        let shared = Arc::new(Shared {
+            waiting,
+            next: AsyncMutex::new(next),
+            running: Mutex::default(),
+            init_error: Mutex::default(),
+            function_arn: function_arn.to_owned(),
+        });
+        let router = Router::new()
+            .route("/2018-06-01/runtime/invocation/next", get(next_invocation))
+            .route("/2018-06-01/runtime/invocation/{id}/response", post(response))
+            .route("/2018-06-01/runtime/invocation/{id}/error", post(error))
+            .route("/2018-06-01/runtime/init/error", post(init_error))
+            .layer(DefaultBodyLimit::max(RESPONSE_BYTES_MAX))
+            .with_state(shared.clone());
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
+        let address = listener.local_addr()?.to_string();
+        let serve = axum::serve(without_delay(listener), router);
+        let server = tokio::spawn(async move { serve.await }).abort_handle();
+        Ok(RuntimeApi { address, shared, server })
+    }
+
+    /// The value of `AWS_LAMBDA_RUNTIME_API`: host and port.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// Hands an invocation to the function and waits for its answer.
+    ///
+    /// # Errors
+    ///
+    /// The function reported an error, or did not answer before the deadline.
+    pub async fn invoke(&self, invocation: Invocation) -> Answer {
+        let remaining = Duration::from_millis(invocation.deadline_ms.saturating_sub(now_ms()));
+        let request_id = invocation.request_id.clone();
+        let (sender, receiver) = oneshot::channel();
+        let answered = async {
+            let queued = Queued { invocation, answer: sender };
+            match self.shared.waiting.send(queued).await {
+                Ok(()) => {
+                    receiver.await.unwrap_or_else(|_| Err(FunctionError::Exited("the runtime API stopped".to_owned())))
+                }
+                Err(_) => Err(FunctionError::Exited("the runtime API stopped".to_owned())),
+            }
+        };
+        match tokio::time::timeout(remaining, answered).await {
+            Ok(answer) => answer,
+            Err(_) => {
+                self.shared.running().remove(&request_id);
+                Err(FunctionError::TimedOut { request_id, limit: remaining })
+            }
+        }
+    }
+
+    /// What the function reported when it could not initialise.
+    pub fn take_init_error(&self) -> Option<FunctionError> {
+        self.shared.init_error.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+impl Drop for RuntimeApi {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+impl Shared {
+    fn running(&self) -> std::sync::MutexGuard<'_, HashMap<String, oneshot::Sender<Answer>>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn finish(&self, request_id: &str, answer: Answer) -> Response<Body> {
+        let waiting = self.running().remove(request_id);
+        match waiting.map(|waiting| waiting.send(answer)) {
+            Some(Ok(())) => status(StatusCode::ACCEPTED, json!({"status": "OK"})),
+            Some(Err(_)) | None => {
+                let message = format!("no invocation {request_id} is running");
+                status(StatusCode::BAD_REQUEST, json!({"errorType": "InvalidRequestID", "errorMessage": message}))
+            }
+        }
+    }
+}
+
+async fn next_invocation(State(shared): State<Arc<Shared>>) -> Response<Body> {
+    let mut next = shared.next.lock().await;
+    loop {
+        let Some(queued) = next.recv().await else {
+            return status(
+                StatusCode::GONE,
+                json!({"errorType": "Stopped", "errorMessage": "the runtime API stopped"}),
+            );
+        };
+        // Whoever invoked has given up since.
+        if queued.answer.is_closed() {
+            continue;
+        }
+        let Invocation { request_id, payload, deadline_ms } = queued.invocation;
+        shared.running().insert(request_id.clone(), queued.answer);
+        return Response::builder()
+            .header("content-type", "application/json")
+            .header("lambda-runtime-aws-request-id", &request_id)
+            .header("lambda-runtime-deadline-ms", deadline_ms.to_string())
+            .header("lambda-runtime-invoked-function-arn", &shared.function_arn)
+            .header("lambda-runtime-trace-id", trace_id())
+            .body(Body::from(payload))
+            .expect("headers are ASCII");
+    }
+}
+
+async fn response(State(shared): State<Arc<Shared>>, Path(id): Path<String>, body: Bytes) -> Response<Body> {
+    shared.finish(&id, Ok(body.to_vec()))
+}
+
+async fn error(State(shared): State<Arc<Shared>>, Path(id): Path<String>, body: Bytes) -> Response<Body> {
+    shared.finish(&id, Err(reported(&body)))
+}
+
+async fn init_error(State(shared): State<Arc<Shared>>, body: Bytes) -> Response<Body> {
+    *shared.init_error.lock().unwrap_or_else(PoisonError::into_inner) = Some(reported(&body));
+    status(StatusCode::ACCEPTED, json!({"status": "OK"}))
+}
+
+fn reported(body: &[u8]) -> FunctionError {
+    let report: Value = serde_json::from_slice(body).unwrap_or_default();
+    let text = |name: &str| report[name].as_str().map(str::to_owned);
+    FunctionError::Reported {
+        error_type: text("errorType").unwrap_or_else(|| "Runtime.Unknown".to_owned()),
+        error_message: text("errorMessage").unwrap_or_else(|| "the function reported an error without text".to_owned()),
+    }
+}
+
+fn status(status: StatusCode, body: Value) -> Response<Body> {
+    Response::builder()
+        .status(status)
+        .header("content-type", "application/json")
+        .body(Body::from(body.to_string()))
+        .expect("headers are ASCII")
+}
+
+fn trace_id() -> String {
+    let random = uuid::Uuid::new_v4().simple().to_string();
+    format!("Root=1-{:08x}-{};Sampled=0", now_ms() / 1_000, &random[..24])
+}

@@ -1,0 +1,125 @@
+//! The modelled state (queues, topic, metrics, mappings) behind one lock, with the wall clock and a change counter.
+//!
+//! Whoever waits for something to happen waits for the counter, so nothing in this crate polls. `data_directory`
+//! writes the state to disk; DynamoDB keeps its own state (`dynamodb`).
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use cloudsim::{
+    cloudwatch::MetricStore,
+    mapping::{QueueMapping, StreamMapping},
+    sns::{PublishRequest, Sns},
+    sqs::Sqs,
+};
+use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
+
+/// Published messages kept for the page.
+const PUBLISHED_MAX: usize = 1_000;
+
+/// Everything that a snapshot holds.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct State {
+    /// Region of every ARN in here.
+    pub region: String,
+    pub sqs: Sqs,
+    /// Tags by queue name.
+    pub queue_tags: BTreeMap<String, BTreeMap<String, String>>,
+    pub sns: Sns,
+    /// The newest messages of all topics, oldest first.
+    pub published: VecDeque<PublishedMessage>,
+    /// Messages published since the state was made.
+    pub published_total: u64,
+    pub metrics: MetricStore,
+    pub queue_mapping: QueueMapping,
+    pub stream_mapping: StreamMapping,
+}
+
+/// A message as a topic took it, for people to look at.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct PublishedMessage {
+    pub published_ms: u64,
+    pub request: PublishRequest,
+}
+
+impl State {
+    /// Remembers a published message, forgetting the oldest beyond the limit.
+    pub fn remember_published(&mut self, published_ms: u64, request: PublishRequest) {
+        self.published_total += 1;
+        self.published.push_back(PublishedMessage { published_ms, request });
+        if self.published.len() > PUBLISHED_MAX {
+            self.published.pop_front();
+        }
+    }
+}
+
+/// The state that all services share.
+pub struct SharedState {
+    state: Mutex<State>,
+    changes: watch::Sender<u64>,
+    table_changes: watch::Sender<u64>,
+}
+
+impl SharedState {
+    pub fn new(state: State) -> SharedState {
+        SharedState { state: Mutex::new(state), changes: watch::Sender::new(0), table_changes: watch::Sender::new(0) }
+    }
+
+    /// Looks at the state; a model may still apply what time has made due.
+    pub fn look<T>(&self, look: impl FnOnce(&mut State, u64) -> T) -> T {
+        look(&mut self.lock(), now_ms())
+    }
+
+    /// Changes the state and wakes everyone who waits for a change.
+    pub fn change<T>(&self, change: impl FnOnce(&mut State, u64) -> T) -> T {
+        let outcome = change(&mut self.lock(), now_ms());
+        self.touch();
+        outcome
+    }
+
+    /// Says that something outside the state changed, say a function was deployed.
+    pub fn touch(&self) {
+        self.changes.send_modify(|count| *count += 1);
+    }
+
+    /// Says that a table may have changed.
+    pub fn touch_tables(&self) {
+        self.table_changes.send_modify(|count| *count += 1);
+        self.touch();
+    }
+
+    /// The change counter; a receiver sees changes made after this call.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
+    }
+
+    /// The change counter of the tables alone.
+    pub fn table_changes(&self) -> watch::Receiver<u64> {
+        self.table_changes.subscribe()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // A panic inside a model is a bug that was reported where it happened; the others go on with the state as it is.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The wall clock in milliseconds since 1970.
+pub fn now_ms() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as u64
+}
+
+/// Waits until a moment of the wall clock; `None` waits for ever.
+pub async fn until_ms(moment_ms: Option<u64>) {
+    match moment_ms {
+        Some(moment_ms) => {
+            let wait_ms = moment_ms.saturating_sub(now_ms());
+            tokio::time::sleep(std::time::Duration::from_millis(wait_ms)).await;
+        }
+        None => std::future::pending().await,
+    }
+}
