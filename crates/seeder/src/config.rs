@@ -1,9 +1,9 @@
 //! What the seeder reads from its environment.
 
+use ledger::names::Project;
+
 /// The project's name, from which the queue's follows; default `event-processor`.
 pub const PROJECT: &str = "PROJECT";
-
-const PROJECT_DEFAULT: &str = "event-processor";
 
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -16,7 +16,7 @@ impl Config {
     }
 
     pub fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Self {
-        let project = lookup(PROJECT).filter(|project| !project.is_empty());
-        Self { queue_name: format!("{}-events.fifo", project.as_deref().unwrap_or(PROJECT_DEFAULT)) }
+        let name = lookup(PROJECT).filter(|name| !name.is_empty());
+        Self { queue_name: name.map_or_else(Project::default, Project::new).events_queue() }
     }
 }
