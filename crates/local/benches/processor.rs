@@ -101,8 +101,8 @@ struct Run {
 
 impl Run {
     /// The less disturbed of two, figure by figure.
-    fn min(self, other: Run) -> Run {
-        Run {
+    fn min(self, other: Self) -> Self {
+        Self {
             cpu_us: self.cpu_us.min(other.cpu_us),
             events_per_second: self.events_per_second.max(other.events_per_second),
             peak_mb: self.peak_mb.max(other.peak_mb),
