@@ -3,6 +3,8 @@
 //! printed. `make bench`. With the argument `costly` only the bodies that cost the most, whose CPU is asserted, because it
 //! decides whether a batch of them is answered in time.
 
+#![expect(clippy::print_stdout, reason = "the terminal is where a command answers")]
+
 use std::{
     collections::{BTreeMap, btree_map::Entry},
     fmt, fs,

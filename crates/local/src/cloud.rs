@@ -171,6 +171,7 @@ impl Cloud {
     }
 
     /// Where a function's output goes: metrics are taken, other lines go to stderr.
+    #[expect(clippy::print_stderr, reason = "what a function logs belongs on the terminal of the local cloud")]
     pub fn emf_sink(&self) -> LineSink {
         let services = Arc::downgrade(&self.services);
         Arc::new(move |line| {

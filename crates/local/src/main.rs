@@ -1,5 +1,7 @@
 //! The command `local`: reads its arguments and runs.
 
+#![expect(clippy::print_stderr, reason = "the terminal is where a command answers")]
+
 use std::{error::Error, io, process::ExitCode};
 
 use clap::Parser;

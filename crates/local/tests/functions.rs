@@ -50,6 +50,7 @@ fn binary() -> Binary {
     }
 }
 
+#[expect(clippy::print_stderr, reason = "the person who runs the test reads it")]
 fn process() -> Function {
     let process = Process::new(binary(), ARN.to_owned(), Arc::new(|line: &str| eprintln!("{line}")));
     Function { name: "echo".to_owned(), timeout: LIMIT, code: Code::Process(process) }

@@ -70,6 +70,7 @@ fn after_ten_thousand_histories_counts_equal_the_fold_of_the_ledger_and_every_in
 struct Announced(u64);
 
 impl Drop for Announced {
+    #[expect(clippy::print_stderr, reason = "the person who runs the test reads it")]
     fn drop(&mut self) {
         if thread::panicking() {
             eprintln!("this history fails: HISTORY_SEED={}", self.0);

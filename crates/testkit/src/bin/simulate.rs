@@ -1,6 +1,8 @@
 //! Runs the pipeline under many schedules of faults, or one of them with its trace.
 //! `cargo run -p testkit --bin simulate -- --schedules 100000`
 
+#![expect(clippy::print_stdout, reason = "the terminal is where a command answers")]
+
 use std::{
     cell::RefCell,
     collections::BTreeSet,
