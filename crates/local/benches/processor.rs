@@ -4,6 +4,7 @@
 //! decides whether a batch of them is answered in time.
 
 #![expect(clippy::print_stdout, reason = "the terminal is where a command answers")]
+#![expect(clippy::disallowed_methods, reason = "its subject is how long something takes")]
 
 use std::{
     collections::{BTreeMap, btree_map::Entry},

@@ -144,6 +144,7 @@ impl SharedState {
 }
 
 /// The wall clock in milliseconds since 1970.
+#[expect(clippy::disallowed_methods, reason = "this is the clock of the local cloud")]
 pub fn now_ms() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as u64
 }

@@ -1,6 +1,7 @@
 //! What the seeder reads from its environment.
 
 use ledger::names::Project;
+use ledger_aws::environment::variable;
 
 /// The project's name, from which the queue's follows; default `event-processor`.
 pub const PROJECT: &str = "PROJECT";
@@ -12,7 +13,7 @@ pub struct Config {
 
 impl Config {
     pub fn from_env() -> Self {
-        Self::from_lookup(|name| std::env::var(name).ok())
+        Self::from_lookup(variable)
     }
 
     pub fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Self {

@@ -106,6 +106,10 @@ impl Process {
         None
     }
 
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a function process needs the path of this one, which need not be text"
+    )]
     async fn start(&self) -> io::Result<Environment> {
         let api = RuntimeApi::start(&self.function_arn).await?;
         let mut command = Command::new(&self.binary.program);
