@@ -14,6 +14,17 @@ impl Project {
         Self { name: name.into() }
     }
 
+    /// Reads a name that Terraform takes: 2 to 40 lower-case letters, digits and hyphens, a letter first and no hyphen
+    /// last.
+    pub fn parse(name: &str) -> Option<Self> {
+        let is_allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+        let is_valid = (2..=40).contains(&name.len())
+            && name.bytes().all(is_allowed)
+            && name.starts_with(|first: char| first.is_ascii_lowercase())
+            && !name.ends_with('-');
+        is_valid.then(|| Self::new(name))
+    }
+
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -67,5 +78,20 @@ impl Project {
 impl Default for Project {
     fn default() -> Self {
         Self::new(PROJECT_DEFAULT)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_project_has_the_name_that_terraform_takes() {
+        for valid in ["ab", "event-processor", "a1", &"a".repeat(40)] {
+            assert!(Project::parse(valid).is_some(), "{valid:?}");
+        }
+        for invalid in ["", "a", "1a", "-ab", "ab-", "Ab", "a_b", "a b", "${project}", &"a".repeat(41)] {
+            assert!(Project::parse(invalid).is_none(), "{invalid:?}");
+        }
     }
 }

@@ -26,8 +26,8 @@ const REFUSED: u8 = 3;
 #[command(version)]
 struct Arguments {
     /// The project's name, from which the tables' names follow
-    #[arg(long, global = true, default_value = PROJECT_DEFAULT)]
-    project: String,
+    #[arg(long, global = true, default_value = PROJECT_DEFAULT, value_parser = project)]
+    project: Project,
     #[command(subcommand)]
     verb: Verb,
 }
@@ -53,9 +53,7 @@ async fn main() -> ExitCode {
             schema::all().iter().for_each(|schema| println!("{}", schema.event_type));
             ExitCode::SUCCESS
         }
-        Verb::Explain { tenant_id, event_id } => {
-            explain(Project::new(arguments.project), &ClaimKey { tenant_id, event_id }).await
-        }
+        Verb::Explain { tenant_id, event_id } => explain(arguments.project, &ClaimKey { tenant_id, event_id }).await,
     }
 }
 
@@ -72,6 +70,10 @@ async fn explain(project: Project, key: &ClaimKey) -> ExitCode {
     let story = explain::Story { key, claim: claim.as_ref(), entries: &entries };
     print!("{story}");
     if claim.is_none() && entries.is_empty() { ExitCode::from(NOTHING_FOUND) } else { ExitCode::SUCCESS }
+}
+
+fn project(text: &str) -> Result<Project, &'static str> {
+    Project::parse(text).ok_or("a project's name is 2 to 40 lower-case letters, digits and hyphens")
 }
 
 fn tenant_id(text: &str) -> Result<TenantId, &'static str> {

@@ -25,7 +25,7 @@ use crate::{
 pub async fn deploy(cloud: &Cloud) -> Result<(), ConfigError> {
     let sdk_config = ledger_aws::sdk_config_at(cloud.endpoint_url(), &cloud.deployment().account.region);
     deploy_processor(cloud, &sdk_config)?;
-    deploy_seeder(cloud, &sdk_config);
+    deploy_seeder(cloud, &sdk_config)?;
     deploy_projector(cloud, &sdk_config)
 }
 
@@ -67,13 +67,14 @@ fn deploy_processor(cloud: &Cloud, sdk_config: &SdkConfig) -> Result<(), ConfigE
     Ok(())
 }
 
-fn deploy_seeder(cloud: &Cloud, sdk_config: &SdkConfig) {
-    let config = seeder::Config::from_lookup(lookup(cloud, Role::Seeder));
+fn deploy_seeder(cloud: &Cloud, sdk_config: &SdkConfig) -> Result<(), ConfigError> {
+    let config = seeder::Config::from_lookup(lookup(cloud, Role::Seeder))?;
     let seeder = Arc::new(seeder::Seeder::new(sdk_config, config));
     deploy_handler(cloud, Role::Seeder, move |event| {
         let seeder = seeder.clone();
         async move { seeder.handle(event).await }
     });
+    Ok(())
 }
 
 fn deploy_projector(cloud: &Cloud, sdk_config: &SdkConfig) -> Result<(), ConfigError> {
@@ -142,7 +143,7 @@ mod tests {
             };
             match role {
                 Role::Processor => drop(processor::Config::from_lookup(lookup).unwrap()),
-                Role::Seeder => drop(seeder::Config::from_lookup(lookup)),
+                Role::Seeder => drop(seeder::Config::from_lookup(lookup).unwrap()),
                 Role::Projector => drop(projector::Config::from_lookup(lookup).unwrap()),
             }
             assert!(given.keys().all(|name| read.borrow().contains(name)), "{role:?}: {given:?}, {read:?}");

@@ -379,15 +379,12 @@ fn environment(terraform: &Terraform, role: Role) -> BTreeMap<String, String> {
 
 /// The settings that a function takes from these variables, as text; or why it does not start.
 fn settings(role: Role, lookup: impl Fn(&str) -> Option<String>) -> Result<String, String> {
-    match role {
-        Role::Processor => processor::Config::from_lookup(lookup)
-            .map(|config| format!("{:?}", config.settings))
-            .map_err(|error| error.to_string()),
-        Role::Projector => projector::Config::from_lookup(lookup)
-            .map(|config| format!("{:?}", config.settings))
-            .map_err(|error| error.to_string()),
-        Role::Seeder => Ok(seeder::Config::from_lookup(lookup).queue_name),
-    }
+    let settings = match role {
+        Role::Processor => processor::Config::from_lookup(lookup).map(|config| format!("{:?}", config.settings)),
+        Role::Projector => projector::Config::from_lookup(lookup).map(|config| format!("{:?}", config.settings)),
+        Role::Seeder => seeder::Config::from_lookup(lookup).map(|config| config.queue_name),
+    };
+    settings.map_err(|error| error.to_string())
 }
 
 /// The names of everything in a deployment.
