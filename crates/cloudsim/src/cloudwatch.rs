@@ -14,7 +14,6 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use self::series::{Periods, Series, Statistic};
-use crate::encoding::hex;
 
 const DATAPOINTS_MAX: u64 = 1_440;
 const QUERIES_MAX: usize = 500;
@@ -300,7 +299,7 @@ impl MetricStore {
         let mut last_token = None;
         for (key, series) in &self.series {
             // Hex keeps the order of the keys, so a token stands for its place among them.
-            let token = hex(key.as_bytes());
+            let token = hex::encode(key);
             let is_listed = after.is_none_or(|after| token.as_str() > after)
                 && series.last_put_ms + LISTED_MS >= now_ms
                 && request.matches(&series.metric);

@@ -9,6 +9,7 @@ mod tests;
 
 use std::collections::BTreeMap;
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use thiserror::Error;
@@ -17,7 +18,7 @@ use self::filter::FilterPolicy;
 use crate::Account;
 use crate::attribute;
 use crate::attribute::{AttributeValue, MessageAttributes};
-use crate::encoding::{base64, iso_millis, uuid};
+use crate::encoding::{iso_millis, uuid};
 
 const MESSAGE_BYTES_MAX: usize = 262_144;
 const SUBJECT_LENGTH_MAX: usize = 100;
@@ -358,7 +359,7 @@ fn envelope_attributes(attributes: &MessageAttributes) -> Value {
         .map(|(name, attribute)| {
             let value = match &attribute.value {
                 AttributeValue::Text(text) => text.clone(),
-                AttributeValue::Binary(bytes) => base64(bytes),
+                AttributeValue::Binary(bytes) => STANDARD.encode(bytes),
             };
             let member = json!({ "Type": attribute.data_type, "Value": value });
             (name.clone(), member)

@@ -23,6 +23,7 @@ pub fn system_client() -> SharedHttpClient {
 }
 
 /// Whether the environment names the roots to trust.
+#[expect(clippy::disallowed_methods, reason = "a path need not be text")]
 pub fn has_own_roots() -> bool {
     OWN_ROOTS.iter().any(|name| std::env::var_os(name).is_some())
 }

@@ -2,6 +2,8 @@
 //! `AWS_ENDPOINT_URL`. Data on stdout, the rest on stderr. Exit codes: 0 done, 1 nothing found, 2 wrong usage, 3 AWS
 //! refused.
 
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "the terminal is where a command answers")]
+
 mod explain;
 #[cfg(test)]
 mod tests;

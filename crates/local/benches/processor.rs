@@ -3,6 +3,9 @@
 //! printed. `make bench`. With the argument `costly` only the bodies that cost the most, whose CPU is asserted, because it
 //! decides whether a batch of them is answered in time.
 
+#![expect(clippy::print_stdout, reason = "the terminal is where a command answers")]
+#![expect(clippy::disallowed_methods, reason = "its subject is how long something takes")]
+
 use std::{
     collections::{BTreeMap, btree_map::Entry},
     fmt, fs,
@@ -101,8 +104,8 @@ struct Run {
 
 impl Run {
     /// The less disturbed of two, figure by figure.
-    fn min(self, other: Run) -> Run {
-        Run {
+    fn min(self, other: Self) -> Self {
+        Self {
             cpu_us: self.cpu_us.min(other.cpu_us),
             events_per_second: self.events_per_second.max(other.events_per_second),
             peak_mb: self.peak_mb.max(other.peak_mb),

@@ -38,8 +38,8 @@ pub struct Options {
 }
 
 impl Default for Options {
-    fn default() -> Options {
-        Options { port: 0, data_directory: None, project: Project::default(), region: Account::default().region }
+    fn default() -> Self {
+        Self { port: 0, data_directory: None, project: Project::default(), region: Account::default().region }
     }
 }
 
@@ -81,7 +81,7 @@ impl Cloud {
     /// # Errors
     ///
     /// The port or the data directory cannot be used.
-    pub async fn start(options: Options) -> Result<Cloud, StartError> {
+    pub async fn start(options: Options) -> Result<Self, StartError> {
         let listener = listen(options.port, "--port").await?;
         let data_directory = match &options.data_directory {
             Some(path) => Some(Arc::new(DataDirectory::open(path)?)),
@@ -118,7 +118,7 @@ impl Cloud {
             closing: CancellationToken::new(),
         });
 
-        let mut cloud = Cloud { services, data_directory, pollers: JoinSet::new(), servers: JoinSet::new(), serving };
+        let mut cloud = Self { services, data_directory, pollers: JoinSet::new(), servers: JoinSet::new(), serving };
         cloud.serve(listener, endpoint::router(cloud.services.clone()));
         cloud.poll(mappings::drive_queue);
         cloud.poll(mappings::drive_stream);
@@ -171,6 +171,7 @@ impl Cloud {
     }
 
     /// Where a function's output goes: metrics are taken, other lines go to stderr.
+    #[expect(clippy::print_stderr, reason = "what a function logs belongs on the terminal of the local cloud")]
     pub fn emf_sink(&self) -> LineSink {
         let services = Arc::downgrade(&self.services);
         Arc::new(move |line| {

@@ -46,12 +46,12 @@ impl DataDirectory {
     /// # Errors
     ///
     /// It cannot be made or written, or another process has locked it.
-    pub fn open(path: &Path) -> Result<DataDirectory, DataDirectoryError> {
+    pub fn open(path: &Path) -> Result<Self, DataDirectoryError> {
         let unwritable = |source| DataDirectoryError::Unwritable { path: path.to_owned(), source };
         fs::create_dir_all(path).map_err(unwritable)?;
         let lock = File::create(path.join("lock")).map_err(unwritable)?;
         match lock.try_lock() {
-            Ok(()) => Ok(DataDirectory { path: path.to_owned(), _lock: lock }),
+            Ok(()) => Ok(Self { path: path.to_owned(), _lock: lock }),
             Err(TryLockError::WouldBlock) => Err(DataDirectoryError::InUse { path: path.to_owned() }),
             Err(TryLockError::Error(source)) => Err(unwritable(source)),
         }

@@ -112,7 +112,7 @@ enum Destination<'a> {
 }
 
 impl<'a> Destination<'a> {
-    fn find(method: &Method, path: &'a str, headers: &'a HeaderMap) -> Destination<'a> {
+    fn find(method: &Method, path: &'a str, headers: &'a HeaderMap) -> Self {
         if let Some(rest) = path.strip_prefix(api::PATH_PREFIX) {
             return Destination::Lambda(rest);
         }

@@ -1,8 +1,11 @@
 //! The command `local`: reads its arguments and runs.
 
+#![expect(clippy::print_stderr, reason = "the terminal is where a command answers")]
+
 use std::{error::Error, io, process::ExitCode};
 
 use clap::Parser;
+use ledger_aws::environment::variable;
 use local::command::{
     arguments::{Arguments, usage_error},
     run::{Ending, run},
@@ -22,7 +25,7 @@ async fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    let filter = match std::env::var("RUST_LOG").unwrap_or_else(|_| LOG_FILTER.to_owned()).parse::<Targets>() {
+    let filter = match variable("RUST_LOG").unwrap_or_else(|| LOG_FILTER.to_owned()).parse::<Targets>() {
         Ok(filter) => filter,
         Err(error) => {
             eprintln!("error: RUST_LOG is malformed: {error}; try RUST_LOG=info");

@@ -28,7 +28,7 @@ impl Reconciliation {
     /// # Errors
     ///
     /// The database cannot be read.
-    pub fn read(services: &Services) -> Result<Reconciliation, DynoxideError> {
+    pub fn read(services: &Services) -> Result<Self, DynoxideError> {
         let entries = services.dynamodb.scan(&services.deployment.project.events_table())?;
         let mut recorded = Projection::default();
         for entry in &entries {
@@ -38,7 +38,7 @@ impl Reconciliation {
                 Err(LeftOut::Unreadable(error)) => tracing::warn!(%error, "an item of the ledger is no entry"),
             }
         }
-        Ok(Reconciliation { entries, recorded, projected: read_projected(services)? })
+        Ok(Self { entries, recorded, projected: read_projected(services)? })
     }
 
     /// `true` where every entry was counted, and nothing else.

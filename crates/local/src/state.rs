@@ -60,7 +60,7 @@ pub enum DeploymentError {
 
 impl State {
     /// The state of a new deployment: queues, topic and mappings, all empty.
-    pub fn new(deployment: &Deployment, events_stream_arn: String) -> Result<State, DeploymentError> {
+    pub fn new(deployment: &Deployment, events_stream_arn: String) -> Result<Self, DeploymentError> {
         let account = &deployment.account;
         let mut sqs = Sqs::new(account.clone());
         for (name, attributes) in deployment.queues() {
@@ -69,7 +69,7 @@ impl State {
         let queue_mapping = QueueMapping::new(deployment.queue_mapping(), &sqs)?;
         let mut sns = Sns::new(account.clone());
         sns.create_topic(&deployment.project.alerts_topic(), &BTreeMap::new())?;
-        Ok(State {
+        Ok(Self {
             region: account.region.clone(),
             sqs,
             queue_tags: BTreeMap::new(),
@@ -100,8 +100,8 @@ pub struct SharedState {
 }
 
 impl SharedState {
-    pub fn new(state: State) -> SharedState {
-        SharedState { state: Mutex::new(state), changes: watch::Sender::new(0), table_changes: watch::Sender::new(0) }
+    pub fn new(state: State) -> Self {
+        Self { state: Mutex::new(state), changes: watch::Sender::new(0), table_changes: watch::Sender::new(0) }
     }
 
     /// Looks at the state; a model may still apply what time has made due.
@@ -144,6 +144,7 @@ impl SharedState {
 }
 
 /// The wall clock in milliseconds since 1970.
+#[expect(clippy::disallowed_methods, reason = "this is the clock of the local cloud")]
 pub fn now_ms() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as u64
 }

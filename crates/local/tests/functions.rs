@@ -22,6 +22,7 @@ const LIMIT: Duration = Duration::from_secs(20);
 
 #[tokio::test]
 #[ignore = "not a test: the function that the tests in this file start as a process"]
+#[expect(clippy::disallowed_methods, reason = "a function reads the environment that it is started with")]
 async fn function_process() {
     let echo = service_fn(async |event: LambdaEvent<Value>| match event.payload["do"].as_str() {
         Some("exit") => std::process::exit(3),
@@ -50,6 +51,7 @@ fn binary() -> Binary {
     }
 }
 
+#[expect(clippy::print_stderr, reason = "the person who runs the test reads it")]
 fn process() -> Function {
     let process = Process::new(binary(), ARN.to_owned(), Arc::new(|line: &str| eprintln!("{line}")));
     Function { name: "echo".to_owned(), timeout: LIMIT, code: Code::Process(process) }

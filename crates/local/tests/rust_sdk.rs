@@ -123,6 +123,7 @@ async fn a_published_message_reaches_a_subscribed_queue_if_its_filter_lets_it() 
 }
 
 #[tokio::test]
+#[expect(clippy::disallowed_methods, reason = "CloudWatch takes data of the last two weeks only")]
 async fn metrics_come_back_as_they_were_put() {
     let cloud = cloud().await;
     let cloudwatch = aws_sdk_cloudwatch::Client::new(&sdk_config(&cloud).await);

@@ -7,4 +7,5 @@ pub mod process;
 mod telemetry;
 
 pub use config::Config;
+pub use event::{BatchItemFailure, PartialBatchResponse, SqsEvent};
 pub use handler::Processor;

@@ -172,7 +172,7 @@ struct Digits {
 #[derive(Default, Deserialize)]
 struct WireFailure {
     #[serde(rename = "M", default)]
-    members: WireFailureMembers,
+    members: Option<WireFailureMembers>,
 }
 
 #[derive(Default, Deserialize)]
@@ -264,22 +264,22 @@ impl WireImage {
             status: self.status.text,
             ingested_at: self.ingested_at.map(|number| number.digits.unwrap_or_default()),
             has_sequence_number: self.sequence_number.is_some(),
-            failure: self.failure.map(WireFailure::into_summary),
+            failure: self.failure.and_then(|failure| failure.members).map(WireFailureMembers::into_summary),
             payload_bytes: payload_bytes as u64,
             is_revalidated: self.revalidated_at.is_some(),
         }
     }
 }
 
-impl WireFailure {
+impl WireFailureMembers {
     fn into_summary(self) -> FailureSummary {
         let place = |WireError { members }: WireError| Place {
             pointer: members.pointer.text.unwrap_or_default(),
             keyword: members.keyword.text.unwrap_or_default(),
         };
         FailureSummary {
-            class: self.members.class.text.as_deref().and_then(FailureClass::parse),
-            places: self.members.errors.elements.into_iter().take(ERRORS_MAX).map(place).collect(),
+            class: self.class.text.as_deref().and_then(FailureClass::parse),
+            places: self.errors.elements.into_iter().take(ERRORS_MAX).map(place).collect(),
         }
     }
 }

@@ -70,7 +70,8 @@ pub fn samples(request: &Request, created_at: &str) -> Result<Vec<Sample>, Reque
     let sample = |index: usize| {
         let schema = schemas[index % schemas.len()];
         let tenant_id = tenant(index / schemas.len() % tenants);
-        let event_id = EventId::parse(&uuid(&mut random)).expect("a UUID is an event id");
+        let uuid = uuid::Builder::from_random_bytes(random.u128(..).to_be_bytes()).into_uuid();
+        let event_id = EventId::parse(&uuid.to_string()).expect("a UUID is an event id");
         let mut payload = schema.examples().first().cloned().unwrap_or_else(|| json!({}));
         if random.f64() < invalid_ratio {
             break_payload(schema, &mut payload);
@@ -111,15 +112,6 @@ fn tenant(index: usize) -> TenantId {
         _ => format!("tenant-{}", index + 1),
     };
     TenantId::parse(&name).expect("a valid tenant id")
-}
-
-/// A random (version 4) UUID.
-fn uuid(random: &mut fastrand::Rng) -> String {
-    let mut bytes = random.u128(..).to_be_bytes();
-    bytes[6] = bytes[6] & 0x0f | 0x40;
-    bytes[8] = bytes[8] & 0x3f | 0x80;
-    let digits = hex(&bytes);
-    [&digits[..8], &digits[8..12], &digits[12..16], &digits[16..20], &digits[20..]].join("-")
 }
 
 /// Takes away the first member the schema requires.

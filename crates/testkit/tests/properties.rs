@@ -179,8 +179,8 @@ fn payload(text: &str) -> Option<Value> {
 enum Normal {
     Other(Value),
     Number(String),
-    Array(Vec<Normal>),
-    Object(BTreeMap<String, Normal>),
+    Array(Vec<Self>),
+    Object(BTreeMap<String, Self>),
 }
 
 fn normalized(value: &Value) -> Normal {

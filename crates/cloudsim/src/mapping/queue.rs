@@ -7,13 +7,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::{ItemFailures, MappingError, Outcome, back_off_ms, item_failures, response_types};
 use crate::admission::{EventSource, MAPPING_RULES, MappingSettings, check};
 use crate::attribute::{AttributeValue, MessageAttribute};
-use crate::encoding::base64;
 use crate::sqs::{ReceiveRequest, ReceivedMessage, Sqs, SqsError};
 
 const MS_PER_SECOND: u64 = 1_000;
@@ -306,7 +306,7 @@ fn message_attribute(attribute: &MessageAttribute) -> Value {
     });
     match &attribute.value {
         AttributeValue::Text(text) => value["stringValue"] = json!(text),
-        AttributeValue::Binary(bytes) => value["binaryValue"] = json!(base64(bytes)),
+        AttributeValue::Binary(bytes) => value["binaryValue"] = json!(STANDARD.encode(bytes)),
     }
     value
 }

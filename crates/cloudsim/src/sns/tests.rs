@@ -107,9 +107,13 @@ fn a_deleted_topic_takes_its_subscriptions_with_it() {
 #[test]
 fn a_queue_gets_the_envelope() {
     let (mut sns, topic_arn) = sns_with(&[]);
+    let binary = MessageAttribute { data_type: "Binary".to_owned(), value: AttributeValue::Binary(b"fo".to_vec()) };
     let request = PublishRequest {
         subject: Some("Subject".to_owned()),
-        message_attributes: MessageAttributes::from([("tenant".to_owned(), MessageAttribute::string("t"))]),
+        message_attributes: MessageAttributes::from([
+            ("tenant".to_owned(), MessageAttribute::string("t")),
+            ("bytes".to_owned(), binary),
+        ]),
         ..message(&topic_arn)
     };
     let published = sns.publish(NOW, &request).unwrap();
@@ -123,7 +127,10 @@ fn a_queue_gets_the_envelope() {
     assert_eq!(envelope["Subject"], "Subject");
     assert_eq!(envelope["Message"], "hello");
     assert_eq!(envelope["Timestamp"], "2027-01-15T08:00:00.000Z");
-    assert_eq!(envelope["MessageAttributes"], json!({ "tenant": { "Type": "String", "Value": "t" } }));
+    assert_eq!(
+        envelope["MessageAttributes"],
+        json!({ "tenant": { "Type": "String", "Value": "t" }, "bytes": { "Type": "Binary", "Value": "Zm8=" } })
+    );
 }
 
 #[test]

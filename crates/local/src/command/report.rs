@@ -70,24 +70,18 @@ impl Before {
     /// # Errors
     ///
     /// The tables cannot be read.
-    pub fn read(services: &Services) -> Result<Before, DynoxideError> {
-        Ok(Before { entries: count_all(&Reconciliation::read(services)?.recorded), given_up: given_up(services) })
+    pub fn read(services: &Services) -> Result<Self, DynoxideError> {
+        Ok(Self { entries: count_all(&Reconciliation::read(services)?.recorded), given_up: given_up(services) })
     }
 }
 
 impl Report {
     /// Sums a run up that sent `sent` events.
-    pub fn new(
-        services: &Services,
-        reconciled: &Reconciliation,
-        sent: u64,
-        before: Before,
-        elapsed: Duration,
-    ) -> Report {
+    pub fn new(services: &Services, reconciled: &Reconciliation, sent: u64, before: Before, elapsed: Duration) -> Self {
         let (ready, invalid) =
             (count(&reconciled.recorded, Verdict::Ready), count(&reconciled.recorded, Verdict::Invalid));
         let given_up = given_up(services).saturating_sub(before.given_up);
-        Report {
+        Self {
             landed: reconciled.agree() && ready + invalid == before.entries + sent && given_up == 0,
             sent,
             ready,

@@ -2,6 +2,7 @@
 
 use std::{error::Error, io::Write, time::Instant};
 
+use ledger_aws::environment::variable;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
@@ -27,6 +28,7 @@ pub enum Ending {
 /// # Errors
 ///
 /// The cloud cannot start with these arguments, or a part of it failed. The text fits one line.
+#[expect(clippy::disallowed_methods, reason = "the report says how long a person waited, by no clock of the cloud")]
 pub async fn run(arguments: Arguments) -> Result<Ending, Box<dyn Error>> {
     let started = Instant::now();
     let options = Options {
@@ -92,7 +94,7 @@ async fn stay(cloud: &mut Cloud, arguments: &Arguments, started: Instant) -> Res
 }
 
 fn region() -> String {
-    let configured = std::env::var("AWS_REGION").ok().filter(|region| !region.is_empty());
+    let configured = variable("AWS_REGION").filter(|region| !region.is_empty());
     configured.unwrap_or_else(|| Options::default().region)
 }
 

@@ -1,5 +1,7 @@
 //! Sends events by invoking the seeder function, once or at a rate, and waits until everything sent has landed.
 
+#![expect(clippy::print_stderr, reason = "the terminal is where a command answers")]
+
 use std::{sync::Arc, time::Duration};
 
 use cloudsim::deployment::Role;

@@ -40,13 +40,13 @@ pub enum Code {
 
 impl Function {
     /// A function whose handler runs in this process.
-    pub fn in_process<F, Fut>(name: impl Into<String>, timeout: Duration, handler: F) -> Function
+    pub fn in_process<F, Fut>(name: impl Into<String>, timeout: Duration, handler: F) -> Self
     where
         F: Fn(Invocation) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Result<Vec<u8>, FunctionError>> + Send + 'static,
     {
         let handler: Handler = Arc::new(move |invocation| Box::pin(handler(invocation)));
-        Function { name: name.into(), timeout, code: Code::InProcess(handler) }
+        Self { name: name.into(), timeout, code: Code::InProcess(handler) }
     }
 }
 

@@ -29,18 +29,18 @@ pub enum FunctionError {
 
 impl FunctionError {
     /// Reports an error of a handler.
-    pub fn reported(error: &dyn std::error::Error) -> FunctionError {
-        FunctionError::Reported { error_type: "Error".to_owned(), error_message: error.to_string() }
+    pub fn reported(error: &dyn std::error::Error) -> Self {
+        Self::Reported { error_type: "Error".to_owned(), error_message: error.to_string() }
     }
 
     /// What an invoker gets.
     pub fn payload(&self) -> Value {
         match self {
-            FunctionError::Reported { error_type, error_message } => {
+            Self::Reported { error_type, error_message } => {
                 json!({"errorType": error_type, "errorMessage": error_message})
             }
-            FunctionError::Exited(message) => json!({"errorType": "Runtime.ExitError", "errorMessage": message}),
-            FunctionError::TimedOut { .. } => {
+            Self::Exited(message) => json!({"errorType": "Runtime.ExitError", "errorMessage": message}),
+            Self::TimedOut { .. } => {
                 json!({"errorType": "Sandbox.Timedout", "errorMessage": self.to_string()})
             }
         }

@@ -56,10 +56,10 @@ struct Environment {
 
 impl Process {
     /// Describes a function; nothing is started yet. `stdout` gets every line a child prints.
-    pub fn new(binary: Binary, function_arn: String, stdout: LineSink) -> Process {
+    pub fn new(binary: Binary, function_arn: String, stdout: LineSink) -> Self {
         let function_name = function_arn.rsplit(':').next().unwrap_or_default().to_owned();
         let (idle, free) = (Mutex::default(), Semaphore::new(ENVIRONMENTS_MAX));
-        Process { binary, function_name, function_arn, stdout, idle, free }
+        Self { binary, function_name, function_arn, stdout, idle, free }
     }
 
     /// Runs one invocation in an idle child or in a new one.
@@ -106,6 +106,10 @@ impl Process {
         None
     }
 
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a function process needs the path of this one, which need not be text"
+    )]
     async fn start(&self) -> io::Result<Environment> {
         let api = RuntimeApi::start(&self.function_arn).await?;
         let mut command = Command::new(&self.binary.program);

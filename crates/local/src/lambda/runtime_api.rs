@@ -64,7 +64,7 @@ impl RuntimeApi {
     /// # Errors
     ///
     /// There is no free loopback port.
-    pub async fn start(function_arn: &str) -> io::Result<RuntimeApi> {
+    pub async fn start(function_arn: &str) -> io::Result<Self> {
         let (waiting, next) = mpsc::channel(WAITING_MAX);
         let shared = Arc::new(Shared {
             waiting,
@@ -84,7 +84,7 @@ impl RuntimeApi {
         let address = listener.local_addr()?.to_string();
         let serve = axum::serve(without_delay(listener), router);
         let server = tokio::spawn(async move { serve.await }).abort_handle();
-        Ok(RuntimeApi { address, shared, server })
+        Ok(Self { address, shared, server })
     }
 
     /// The value of `AWS_LAMBDA_RUNTIME_API`: host and port.

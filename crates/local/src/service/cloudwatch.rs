@@ -118,8 +118,8 @@ fn list_metrics(shared: &SharedState, request: ListMetrics) -> Result<Value, Api
 }
 
 impl From<CloudWatchError> for ApiError {
-    fn from(error: CloudWatchError) -> ApiError {
-        ApiError::renamed(error.shape_name(), error.query_code(), error.to_string())
+    fn from(error: CloudWatchError) -> Self {
+        Self::renamed(error.shape_name(), error.query_code(), error.to_string())
     }
 }
 
@@ -293,14 +293,14 @@ impl DataQuery {
 }
 
 impl From<WireDimension> for Dimension {
-    fn from(dimension: WireDimension) -> Dimension {
-        Dimension { name: dimension.name, value: dimension.value.unwrap_or_default() }
+    fn from(dimension: WireDimension) -> Self {
+        Self { name: dimension.name, value: dimension.value.unwrap_or_default() }
     }
 }
 
 impl From<WireDimension> for DimensionFilter {
-    fn from(dimension: WireDimension) -> DimensionFilter {
-        DimensionFilter { name: dimension.name, value: dimension.value }
+    fn from(dimension: WireDimension) -> Self {
+        Self { name: dimension.name, value: dimension.value }
     }
 }
 

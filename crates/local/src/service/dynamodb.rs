@@ -96,7 +96,7 @@ impl DynamoDb {
         file: Option<&Path>,
         region: &str,
         shutdown: impl Future<Output = ()> + Send + 'static,
-    ) -> Result<DynamoDb, DynamoDbError> {
+    ) -> Result<Self, DynamoDbError> {
         let database = open(file)?;
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.map_err(DynamoDbError::Listen)?;
         // Accepted sockets inherit it; without it a request takes 18 ms instead of 0.7 ms.
@@ -107,7 +107,7 @@ impl DynamoDb {
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
         let client = Client::builder(TokioExecutor::new()).build(connector);
-        Ok(DynamoDb { database, backend, client, region: region.to_owned() })
+        Ok(Self { database, backend, client, region: region.to_owned() })
     }
 
     /// Forwards one request; says also whether it may have written.

@@ -128,8 +128,8 @@ fn deliver(state: &mut State, now_ms: u64, delivery: Delivery) {
 }
 
 impl From<SnsError> for ApiError {
-    fn from(error: SnsError) -> ApiError {
-        let mut refused = ApiError::bad_request(error.code(), error.to_string());
+    fn from(error: SnsError) -> Self {
+        let mut refused = Self::bad_request(error.code(), error.to_string());
         if error == SnsError::NotFound {
             refused.status = axum::http::StatusCode::NOT_FOUND;
         }
@@ -138,8 +138,8 @@ impl From<SnsError> for ApiError {
 }
 
 impl From<Subscribe> for SubscribeRequest {
-    fn from(request: Subscribe) -> SubscribeRequest {
-        SubscribeRequest {
+    fn from(request: Subscribe) -> Self {
+        Self {
             topic_arn: request.topic_arn,
             protocol: request.protocol,
             endpoint: request.endpoint,

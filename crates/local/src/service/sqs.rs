@@ -281,8 +281,8 @@ impl Sqs<'_> {
 }
 
 impl From<SqsError> for ApiError {
-    fn from(error: SqsError) -> ApiError {
-        ApiError::renamed(error.json_code(), error.query_code(), error.to_string())
+    fn from(error: SqsError) -> Self {
+        Self::renamed(error.json_code(), error.query_code(), error.to_string())
     }
 }
 

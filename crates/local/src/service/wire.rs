@@ -28,25 +28,25 @@ pub struct ApiError {
 
 impl ApiError {
     /// A refusal that blames the request and has one name in all protocols.
-    pub fn bad_request(code: &'static str, message: impl Into<String>) -> ApiError {
-        ApiError::renamed(code, code, message)
+    pub fn bad_request(code: &'static str, message: impl Into<String>) -> Self {
+        Self::renamed(code, code, message)
     }
 
     /// A refusal that blames the request and is called `query_code` in awsQuery.
-    pub fn renamed(code: &'static str, query_code: &'static str, message: impl Into<String>) -> ApiError {
-        ApiError { status: StatusCode::BAD_REQUEST, code, query_code, message: message.into() }
+    pub fn renamed(code: &'static str, query_code: &'static str, message: impl Into<String>) -> Self {
+        Self { status: StatusCode::BAD_REQUEST, code, query_code, message: message.into() }
     }
 
     /// An operation this local cloud does not have.
-    pub fn unknown_operation(service: &str, operation: &str) -> ApiError {
+    pub fn unknown_operation(service: &str, operation: &str) -> Self {
         let message = format!("{service} has no operation {operation} in the local cloud");
-        ApiError::renamed("UnknownOperationException", "InvalidAction", message)
+        Self::renamed("UnknownOperationException", "InvalidAction", message)
     }
 
     /// A fault of the local cloud itself.
-    pub fn internal(message: impl Into<String>) -> ApiError {
+    pub fn internal(message: impl Into<String>) -> Self {
         let status = StatusCode::INTERNAL_SERVER_ERROR;
-        ApiError { status, code: "InternalFailure", query_code: "InternalFailure", message: message.into() }
+        Self { status, code: "InternalFailure", query_code: "InternalFailure", message: message.into() }
     }
 
     /// Whom awsQuery blames: `Sender` or `Receiver`.

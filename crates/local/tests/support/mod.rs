@@ -35,6 +35,8 @@ pub fn empty_folder(test: &str) -> PathBuf {
 }
 
 /// Says that a tool is missing: a skipped test on a laptop, a failure where `REQUIRE_TOOLS=1`.
+#[expect(clippy::print_stderr, reason = "the person who runs the test reads it")]
+#[expect(clippy::disallowed_methods, reason = "the person who runs the tests decides it there")]
 pub fn missing_tool(tool: &str, how_to_get_it: &str) {
     let text = format!("skipped: {tool} is not installed; {how_to_get_it}");
     assert!(std::env::var("REQUIRE_TOOLS").as_deref() != Ok("1"), "{text}");

@@ -72,6 +72,14 @@ fn an_image_is_read_as_the_row_of_the_ledger_is() {
 }
 
 #[test]
+fn a_failure_that_is_no_map_is_none_in_an_image_as_in_a_row() {
+    let mut item = item(BODIES[3]);
+    item.insert("failure".to_owned(), Attribute::S("conflict".to_owned()));
+    let record = only(&event(json!([record("INSERT", &image(&item))])));
+    assert_eq!(record.change, Change::Appended(EntrySummary::from_item(&item).unwrap()));
+}
+
+#[test]
 fn an_event_that_was_a_value_before_reads_the_same() {
     let text = event(json!([record("INSERT", &image(&item(BODIES[2])))]));
     let value: Value = serde_json::from_str(&text).unwrap();

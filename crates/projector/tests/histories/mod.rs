@@ -70,6 +70,7 @@ struct Window {
 }
 
 impl History {
+    #[expect(clippy::print_stdout, reason = "names the history that fails")]
     fn run(seed: u64, has_faults: bool) -> Self {
         println!("history {seed}");
         let mut random = Rng::with_seed(seed);

@@ -1,6 +1,9 @@
 //! Runs the pipeline under many schedules of faults, or one of them with its trace.
 //! `cargo run -p testkit --bin simulate -- --schedules 100000`
 
+#![expect(clippy::print_stdout, reason = "the terminal is where a command answers")]
+#![expect(clippy::disallowed_methods, reason = "it says how many schedules it runs a second")]
+
 use std::{
     cell::RefCell,
     collections::BTreeSet,

@@ -103,7 +103,7 @@ pub fn escape(text: &str) -> String {
 #[derive(Default)]
 struct Node {
     text: Option<String>,
-    members: BTreeMap<Part, Node>,
+    members: BTreeMap<Part, Self>,
 }
 
 /// One part of a dotted name; numbers sort as numbers, so that `member.10` follows `member.9`.
@@ -137,10 +137,10 @@ impl Node {
         }
         if self.members.len() == 1 {
             if let Some(list) = self.members.remove(&Part::Name("member".to_owned())) {
-                return Value::Array(list.members.into_values().map(Node::into_value).collect());
+                return Value::Array(list.members.into_values().map(Self::into_value).collect());
             }
             if let Some(map) = self.members.remove(&Part::Name("entry".to_owned())) {
-                return Value::Object(map.members.into_values().filter_map(Node::into_entry).collect());
+                return Value::Object(map.members.into_values().filter_map(Self::into_entry).collect());
             }
         }
         let members = self.members.into_iter().map(|(part, node)| (part.into_name(), node.into_value()));
@@ -158,8 +158,8 @@ impl Node {
 impl Part {
     fn into_name(self) -> String {
         match self {
-            Part::Index(index) => index.to_string(),
-            Part::Name(name) => name,
+            Self::Index(index) => index.to_string(),
+            Self::Name(name) => name,
         }
     }
 }

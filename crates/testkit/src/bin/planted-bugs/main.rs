@@ -3,6 +3,12 @@
 //! `cargo run -p testkit --bin planted-bugs [part of a name]`; with `--every 6`, every sixth of them. Each run first
 //! looks whether all of them still fit the code, and `--check` does nothing else.
 
+#![expect(clippy::print_stdout, reason = "the terminal is where a command answers")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "cargo names itself in the environment, and how long a bug took is printed"
+)]
+
 mod bugs;
 
 use std::{
