@@ -1,5 +1,5 @@
 //! A pure model of the AWS behaviour this project rests on: queues, event source mappings, a topic
-//! and a metric store, all in virtual time, and the tables as the ports of `ledger` see them.
+//! and a metric store, all in virtual time.
 //!
 //! Every function that depends on time takes `now_ms` (milliseconds since the Unix epoch). There is
 //! no clock, no I/O and no randomness here: the same calls in the same order give the same ids and
@@ -16,10 +16,8 @@ pub mod cloudwatch;
 pub mod deployment;
 mod encoding;
 pub mod mapping;
-pub mod projections;
 pub mod sns;
 pub mod sqs;
-pub mod tables;
 
 use serde::{Deserialize, Serialize};
 

@@ -6,11 +6,12 @@ use aws_sdk_dynamodb::{Client, types::AttributeValue};
 use ledger::{
     Attribute, EntryKey, Item,
     entry::claim_key_item,
+    item::text_of,
     ports::{Inserted, Table, Tables},
 };
 use ledger_aws::{DynamoTables, TableNames, to_item};
 use local::Cloud;
-use testkit::contract::{self, Subject};
+use testkit::contract::tables::{self, Subject};
 
 struct Dynamo {
     cloud: Cloud,
@@ -64,9 +65,14 @@ impl Subject for Dynamo {
         assert_eq!(self.tables.insert(table, vec![item], 5_000).await, Ok(vec![Inserted::Done]));
     }
 
-    async fn delete_claim(&self, pk: &str) {
-        let request = self.client.delete_item().table_name(self.name(Table::Claims));
-        request.key("pk", AttributeValue::S(pk.to_owned())).send().await.unwrap();
+    async fn delete(&self, table: Table, item: &Item) {
+        let names: &[&str] = match table {
+            Table::Claims => &["pk"],
+            Table::Entries => &["tenant_id", "sk"],
+        };
+        let key = |name: &&str| ((*name).to_owned(), AttributeValue::S(text_of(item, name).unwrap().to_owned()));
+        let request = self.client.delete_item().table_name(self.name(table));
+        request.set_key(Some(names.iter().map(key).collect())).send().await.unwrap();
     }
 }
 
@@ -75,13 +81,13 @@ macro_rules! on_dynamodb {
         $(#[tokio::test]
         async fn $case() {
             let subject = Dynamo::start().await;
-            contract::$case(&subject).await;
+            tables::$case(&subject).await;
             subject.cloud.stop().await.unwrap();
         })*
     };
 }
 
-testkit::for_each_case!(on_dynamodb);
+testkit::for_each_tables_case!(on_dynamodb);
 
 /// Where memory and DynamoDB could differ unnoticed: what they refuse, and what they give back.
 #[tokio::test]

@@ -1,26 +1,28 @@
-//! The projector over its world in memory: exact counts (G9), alerts (G10), bounded work (G12), whatever is delivered
+//! The projector over a table in memory: exact counts (G9), alerts (G10), bounded work (G12), whatever is delivered
 //! again, cut anew, refused, or crashes in between.
 
 mod bounds;
 mod histories;
 mod outages;
-mod world;
 
 use std::collections::BTreeMap;
 
 use ledger::{
-    FailureClass, TenantId,
+    TenantId,
     item::{text_of, whole_number_of},
     metric::{Metric, OTHER_TENANTS, dimension},
     metric_tenants::TenantBudget,
     projection::{
-        EntryFields, EntrySummary, FailureSummary, Place, Projection, SequenceNumber, Verdict,
+        EntrySummary, Projection, SequenceNumber, Verdict,
         keys::{ProjectionKey, RECORDS},
     },
 };
 use projector::{Batch, Change, Outcome, Record, Settings, UnreadableRecord};
 use proptest::prelude::*;
-use world::{Fault, World};
+use testkit::{
+    bodies::{self, summary},
+    ports::{Driver, Fault, Kind, ProjectorAws},
+};
 
 const NOW_MS: u64 = 1_768_469_400_000;
 const WINDOW_MS: u64 = 300_000;
@@ -31,21 +33,10 @@ fn settings() -> Settings {
     Settings { tenant_budget: TenantBudget::FirstCome { places_max: 100 }, alert_window_ms: WINDOW_MS }
 }
 
-fn entry(tenant: &str, id: u64, verdict: Verdict, ingested_at_ms: u64) -> EntrySummary {
-    let place = Place { pointer: "/payload/email".to_owned(), keyword: "format".to_owned() };
-    let failure = FailureSummary { class: Some(FailureClass::SchemaViolation), places: vec![place] };
-    EntrySummary::new(EntryFields {
-        tenant_id: Some(tenant.to_owned()),
-        sk: Some(format!("2026-01-15T09:29:59.900000000Z#event-{id}")),
-        event_type: Some("user.created".to_owned()),
-        status: Some(verdict.as_str().to_owned()),
-        ingested_at: Some(ingested_at_ms.to_string()),
-        has_sequence_number: true,
-        failure: (verdict == Verdict::Invalid).then_some(failure),
-        payload_bytes: 10 + id,
-        is_revalidated: false,
-    })
-    .unwrap()
+fn new_driver() -> Driver<ProjectorAws> {
+    let mut driver = Driver::new(ProjectorAws::default(), NOW_MS);
+    driver.call_ms = 5;
+    driver
 }
 
 fn record(sequence: u64, change: Change) -> Record {
@@ -53,7 +44,7 @@ fn record(sequence: u64, change: Change) -> Record {
 }
 
 fn appended(sequence: u64, tenant: &str, verdict: Verdict) -> Record {
-    record(sequence, Change::Appended(entry(tenant, sequence, verdict, NOW_MS + sequence)))
+    record(sequence, Change::Appended(summary(tenant, sequence, verdict, NOW_MS + sequence)))
 }
 
 fn unreadable(sequence: u64) -> Record {
@@ -78,8 +69,7 @@ fn expected<'r>(records: impl IntoIterator<Item = &'r Record>) -> Projection {
 }
 
 fn mixed() -> Vec<Record> {
-    let revalidated =
-        EntrySummary { verdict: Verdict::Ready, is_revalidated: true, ..entry("b", 2, Verdict::Invalid, NOW_MS + 2) };
+    let revalidated = bodies::revalidated(summary("b", 2, Verdict::Invalid, NOW_MS + 2));
     vec![
         appended(1, "a", Verdict::Ready),
         appended(2, "b", Verdict::Invalid),
@@ -92,17 +82,16 @@ fn mixed() -> Vec<Record> {
 }
 
 fn revalidated(sequence: u64, tenant: &str, event_type: &str) -> Record {
-    let entry = entry(tenant, sequence, Verdict::Ready, NOW_MS);
-    let event_type = Some(event_type.to_owned());
-    record(sequence, Change::Revalidated(EntrySummary { event_type, is_revalidated: true, ..entry }))
+    let entry = bodies::revalidated(summary(tenant, sequence, Verdict::Ready, NOW_MS));
+    record(sequence, Change::Revalidated(EntrySummary { event_type: Some(event_type.to_owned()), ..entry }))
 }
 
 /// Projects records whose counts need more than one transaction, and compares the counts.
 fn is_counted_in_several_transactions(records: &[Record]) {
-    let world = World::at(NOW_MS);
-    assert_eq!(world.invoke(&settings(), batch(records), TIMEOUT_MS).unwrap().outcome, Outcome::Done);
-    assert_eq!(world.projection(), expected(records));
-    assert!(world.state().table.transactions > 1);
+    let mut driver = new_driver();
+    assert_eq!(driver.project(&settings(), batch(records), TIMEOUT_MS).unwrap().outcome, Outcome::Done);
+    assert_eq!(driver.projection(), expected(records));
+    assert!(driver.aws.projections.transactions > 1);
 }
 
 #[test]
@@ -128,122 +117,122 @@ fn revalidations_of_more_types_than_one_update_may_change_are_committed_in_sever
 
 #[test]
 fn a_type_too_long_for_an_attribute_stops_no_shard() {
-    let world = World::at(NOW_MS);
-    let long = EntrySummary { event_type: Some("x".repeat(65_536)), ..entry("a", 1, Verdict::Ready, NOW_MS) };
+    let mut driver = new_driver();
+    let long = EntrySummary { event_type: Some("x".repeat(65_536)), ..summary("a", 1, Verdict::Ready, NOW_MS) };
     let records = [record(1, Change::Appended(long)), appended(2, "b", Verdict::Ready)];
-    assert_eq!(world.invoke(&settings(), batch(&records), TIMEOUT_MS).unwrap().outcome, Outcome::Done);
-    assert_eq!(world.projection(), expected(&records));
+    assert_eq!(driver.project(&settings(), batch(&records), TIMEOUT_MS).unwrap().outcome, Outcome::Done);
+    assert_eq!(driver.projection(), expected(&records));
 }
 
 #[test]
 fn a_batch_is_counted_measured_and_alerted_once() {
-    let world = World::at(NOW_MS);
+    let mut driver = new_driver();
     let records = mixed();
-    let report = world.invoke(&settings(), batch(&records), TIMEOUT_MS).unwrap();
+    let report = driver.project(&settings(), batch(&records), TIMEOUT_MS).unwrap();
     assert_eq!((report.outcome, report.refused_puts), (Outcome::Done, 0));
-    assert_eq!(world.projection(), expected(&records));
-    let state = world.state();
+    assert_eq!(driver.projection(), expected(&records));
     // Read, places for alerts, two alerts, failures queue, places of tenants, metrics, transaction.
-    assert_eq!((state.calls, state.alerts.len(), state.failures.len(), state.puts.len()), (8, 2, 1, 1));
-    let incomplete = &state.table.items()[&ProjectionKey::incomplete()];
+    assert_eq!(
+        (driver.calls.len(), driver.aws.alerts.len(), driver.aws.failures.len(), driver.aws.puts.len()),
+        (8, 2, 1, 1)
+    );
+    let incomplete = &driver.aws.projections.items()[&ProjectionKey::incomplete()];
     assert_eq!(whole_number_of(incomplete, RECORDS), Some(1));
-    let checkpoint = &state.table.items()[&ProjectionKey::checkpoint(SHARD)];
+    let checkpoint = &driver.aws.projections.items()[&ProjectionKey::checkpoint(SHARD)];
     assert_eq!(text_of(checkpoint, "sequence_number"), Some(format!("{:0>40}", 7).as_str()));
 }
 
 #[test]
 fn a_batch_that_comes_again_costs_one_read() {
-    let world = World::at(NOW_MS);
-    world.invoke(&settings(), batch(&mixed()), TIMEOUT_MS);
-    let calls = world.state().calls;
-    let report = world.invoke(&settings(), batch(&mixed()), TIMEOUT_MS).unwrap();
+    let mut driver = new_driver();
+    driver.project(&settings(), batch(&mixed()), TIMEOUT_MS);
+    let calls = driver.calls.len();
+    let report = driver.project(&settings(), batch(&mixed()), TIMEOUT_MS).unwrap();
     assert_eq!(report.outcome, Outcome::Done);
-    assert_eq!(world.projection(), expected(&mixed()));
-    assert_eq!(world.state().calls, calls + 1);
+    assert_eq!(driver.projection(), expected(&mixed()));
+    assert_eq!(driver.calls.len(), calls + 1);
 }
 
 #[test]
 fn a_final_invocation_without_records_and_a_batch_of_removals_make_no_call() {
-    let world = World::at(NOW_MS);
+    let mut driver = new_driver();
     let without_a_number = Record { sequence: None, ..record(2, Change::Removed) };
     for records in [vec![], vec![record(1, Change::Removed), without_a_number]] {
-        assert_eq!(world.invoke(&settings(), batch(&records), 0).unwrap().outcome, Outcome::Done);
+        assert_eq!(driver.project(&settings(), batch(&records), 0).unwrap().outcome, Outcome::Done);
     }
-    assert_eq!(world.state().calls, 0);
+    assert_eq!(driver.calls.len(), 0);
 }
 
 #[test]
 fn removals_beside_other_records_change_nothing_and_hold_nothing_up() {
-    let world = World::at(NOW_MS);
+    let mut driver = new_driver();
     let records = [
         record(1, Change::Removed),
         appended(2, "a", Verdict::Ready),
         Record { sequence: None, ..record(3, Change::Removed) },
         record(4, Change::Removed),
     ];
-    world.state().outages.insert("transact", Fault::Refused);
-    let report = world.invoke(&settings(), batch(&records), TIMEOUT_MS).unwrap();
+    driver.plan(Kind::Transact, .., Fault::Refused);
+    let report = driver.project(&settings(), batch(&records), TIMEOUT_MS).unwrap();
     assert_eq!(report.outcome, Outcome::FailedFrom(SequenceNumber::parse("2").unwrap()));
-    world.state().outages.clear();
-    assert_eq!(world.invoke(&settings(), batch(&records), TIMEOUT_MS).unwrap().outcome, Outcome::Done);
-    assert_eq!(world.projection(), expected(&records));
-    let calls = world.state().calls;
-    assert_eq!(world.invoke(&settings(), batch(&records), TIMEOUT_MS).unwrap().outcome, Outcome::Done);
-    let state = world.state();
-    assert_eq!((state.calls, state.failures.len(), state.alerts.len()), (calls + 1, 0, 0));
-    assert!(!state.table.items().contains_key(&ProjectionKey::incomplete()));
+    driver.heal();
+    assert_eq!(driver.project(&settings(), batch(&records), TIMEOUT_MS).unwrap().outcome, Outcome::Done);
+    assert_eq!(driver.projection(), expected(&records));
+    let calls = driver.calls.len();
+    assert_eq!(driver.project(&settings(), batch(&records), TIMEOUT_MS).unwrap().outcome, Outcome::Done);
+    assert_eq!((driver.calls.len(), driver.aws.failures.len(), driver.aws.alerts.len()), (calls + 1, 0, 0));
+    assert!(!driver.aws.projections.items().contains_key(&ProjectionKey::incomplete()));
 }
 
 #[test]
 fn entries_of_the_go_system_are_left_out_unannounced_and_one_metric_says_how_many() {
-    let world = World::at(NOW_MS);
+    let mut driver = new_driver();
     let records = [
         appended(1, "a", Verdict::Ready),
         record(2, Change::Older),
         appended(3, "a", Verdict::Ready),
         record(4, Change::Older),
     ];
-    assert_eq!(world.invoke(&settings(), batch(&records), TIMEOUT_MS).unwrap().outcome, Outcome::Done);
-    assert_eq!(world.projection(), expected(&records));
-    let state = world.state();
-    assert_eq!((state.failures.len(), state.alerts.len()), (0, 0));
-    assert!(!state.table.items().contains_key(&ProjectionKey::incomplete()));
-    let checkpoint = &state.table.items()[&ProjectionKey::checkpoint(SHARD)];
+    assert_eq!(driver.project(&settings(), batch(&records), TIMEOUT_MS).unwrap().outcome, Outcome::Done);
+    assert_eq!(driver.projection(), expected(&records));
+    assert_eq!((driver.aws.failures.len(), driver.aws.alerts.len()), (0, 0));
+    assert!(!driver.aws.projections.items().contains_key(&ProjectionKey::incomplete()));
+    let checkpoint = &driver.aws.projections.items()[&ProjectionKey::checkpoint(SHARD)];
     assert_eq!(text_of(checkpoint, "sequence_number"), Some(format!("{:0>40}", 4).as_str()));
-    let samples = state.puts.iter().flatten().map(|datum| &datum.sample);
+    let samples = driver.aws.puts.iter().flatten().map(|datum| &datum.sample);
     let counted: Vec<_> = samples.filter(|sample| sample.name == Metric::OlderThanReadModels.name()).collect();
     assert_eq!((counted.len(), &counted[0].values[..]), (1, &[(2.0, 1)][..]));
 }
 
 #[test]
 fn a_batch_of_the_go_systems_entries_alone_writes_nothing() {
-    let world = World::at(NOW_MS);
+    let mut driver = new_driver();
     let records = [record(1, Change::Older), record(2, Change::Older)];
-    assert_eq!(world.invoke(&settings(), batch(&records), TIMEOUT_MS).unwrap().outcome, Outcome::Done);
-    let state = world.state();
-    assert_eq!((state.table.items().len(), state.failures.len(), state.alerts.len()), (0, 0, 0));
+    assert_eq!(driver.project(&settings(), batch(&records), TIMEOUT_MS).unwrap().outcome, Outcome::Done);
+    assert_eq!((driver.aws.projections.items().len(), driver.aws.failures.len(), driver.aws.alerts.len()), (0, 0, 0));
 }
 
 #[test]
 fn a_crash_at_any_call_costs_at_most_a_repeated_alert_or_metric() {
     let records = mixed();
-    let calls = {
-        let world = World::at(NOW_MS);
-        world.invoke(&settings(), batch(&records), TIMEOUT_MS);
-        world.state().calls
+    let calls: Vec<Kind> = {
+        let mut driver = new_driver();
+        driver.project(&settings(), batch(&records), TIMEOUT_MS);
+        driver.calls.iter().map(|(kind, _)| *kind).collect()
     };
-    for call in 0..calls {
+    for (at, kind) in calls.iter().enumerate() {
+        let number = calls[..=at].iter().filter(|other| *other == kind).count();
         for fault in [Fault::CrashBefore, Fault::CrashAfter] {
-            let world = World::at(NOW_MS);
-            world.state().faults = [vec![Fault::None; call], vec![fault]].concat();
-            assert_eq!(world.invoke(&settings(), batch(&records), TIMEOUT_MS), None);
-            let report = world.invoke(&settings(), batch(&records), TIMEOUT_MS).unwrap();
+            let mut driver = new_driver();
+            driver.plan(*kind, number..=number, fault);
+            assert_eq!(driver.project(&settings(), batch(&records), TIMEOUT_MS), None);
+            let report = driver.project(&settings(), batch(&records), TIMEOUT_MS).unwrap();
             assert_eq!(report.outcome, Outcome::Done);
-            assert_eq!(world.projection(), expected(&records), "{fault:?} at call {call}");
-            let state = world.state();
-            assert!((2..=4).contains(&state.alerts.len()) && (1..=2).contains(&state.puts.len()));
-            assert!((1..=2).contains(&state.failures.len()));
-            assert_eq!(whole_number_of(&state.table.items()[&ProjectionKey::incomplete()], RECORDS), Some(1));
+            assert_eq!(driver.projection(), expected(&records), "{fault:?} at {kind:?} {number}");
+            let ProjectorAws { projections, alerts, puts, failures } = &driver.aws;
+            assert!((2..=4).contains(&alerts.len()) && (1..=2).contains(&puts.len()));
+            assert!((1..=2).contains(&failures.len()));
+            assert_eq!(whole_number_of(&projections.items()[&ProjectionKey::incomplete()], RECORDS), Some(1));
         }
     }
 }
@@ -251,24 +240,24 @@ fn a_crash_at_any_call_costs_at_most_a_repeated_alert_or_metric() {
 #[test]
 fn an_answer_that_was_lost_does_not_count_twice() {
     let records = mixed();
-    let world = World::at(NOW_MS);
-    world.state().faults = [vec![Fault::None; 7], vec![Fault::AnswerLost]].concat();
-    assert_eq!(world.invoke(&settings(), batch(&records), TIMEOUT_MS).unwrap().outcome, Outcome::Done);
-    assert_eq!(world.projection(), expected(&records));
-    assert_eq!(world.state().table.transactions, 1);
+    let mut driver = new_driver();
+    driver.plan(Kind::Transact, 1..=1, Fault::AnswerLost);
+    assert_eq!(driver.project(&settings(), batch(&records), TIMEOUT_MS).unwrap().outcome, Outcome::Done);
+    assert_eq!(driver.projection(), expected(&records));
+    assert_eq!(driver.aws.projections.transactions, 1);
 }
 
 #[test]
 fn transactions_in_conflict_are_tried_again_until_the_deadline_and_then_given_back() {
     let records: Vec<Record> = (1..=3).map(|sequence| appended(sequence, "a", Verdict::Ready)).collect();
-    let world = World::at(NOW_MS);
-    world.state().faults = [vec![Fault::None; 3], vec![Fault::Busy; 8]].concat();
-    assert_eq!(world.invoke(&settings(), batch(&records), TIMEOUT_MS).unwrap().outcome, Outcome::Done);
-    assert_eq!(world.projection(), expected(&records));
+    let mut driver = new_driver();
+    driver.plan(Kind::Transact, ..=8, Fault::SomeRefused);
+    assert_eq!(driver.project(&settings(), batch(&records), TIMEOUT_MS).unwrap().outcome, Outcome::Done);
+    assert_eq!(driver.projection(), expected(&records));
 
-    let world = World::at(NOW_MS);
-    world.state().faults = [vec![Fault::None; 3], vec![Fault::Busy; 1_000]].concat();
-    let report = world.invoke(&settings(), batch(&records), TIMEOUT_MS).unwrap();
+    let mut driver = new_driver();
+    driver.plan(Kind::Transact, .., Fault::SomeRefused);
+    let report = driver.project(&settings(), batch(&records), TIMEOUT_MS).unwrap();
     assert_eq!(report.outcome, Outcome::FailedFrom(SequenceNumber::parse("1").unwrap()));
 }
 
@@ -276,16 +265,15 @@ fn transactions_in_conflict_are_tried_again_until_the_deadline_and_then_given_ba
 fn a_batch_of_many_days_is_committed_in_sequence_order_and_given_back_from_where_it_stopped() {
     let records: Vec<Record> =
         (1..=250).map(|sequence| appended(sequence, &format!("tenant-{sequence}"), Verdict::Ready)).collect();
-    let world = World::at(NOW_MS);
-    // Read, places, metrics, the first transaction; then no more.
-    world.state().faults = [vec![Fault::None; 4], vec![Fault::Refused; 1_000]].concat();
-    let report = world.invoke(&settings(), batch(&records), TIMEOUT_MS).unwrap();
+    let mut driver = new_driver();
+    driver.plan(Kind::Transact, 2.., Fault::Refused);
+    let report = driver.project(&settings(), batch(&records), TIMEOUT_MS).unwrap();
     assert_eq!(report.outcome, Outcome::FailedFrom(SequenceNumber::parse("100").unwrap()));
-    assert_eq!(world.projection(), expected(&records[..99]));
-    world.state().faults.clear();
-    assert_eq!(world.invoke(&settings(), batch(&records[40..]), TIMEOUT_MS).unwrap().outcome, Outcome::Done);
-    assert_eq!(world.projection(), expected(&records));
-    assert_eq!(world.state().table.transactions, 3);
+    assert_eq!(driver.projection(), expected(&records[..99]));
+    driver.heal();
+    assert_eq!(driver.project(&settings(), batch(&records[40..]), TIMEOUT_MS).unwrap().outcome, Outcome::Done);
+    assert_eq!(driver.projection(), expected(&records));
+    assert_eq!(driver.aws.projections.transactions, 3);
 }
 
 #[test]
@@ -294,68 +282,66 @@ fn write_units_keep_their_budget() {
     let all: Vec<Record> =
         (1..=100).map(|sequence| appended(sequence, &format!("tenant-{sequence:03}"), Verdict::Ready)).collect();
     for (records, units_max) in [(one, 10), (all, 210)] {
-        let world = World::at(NOW_MS);
-        world.invoke(&settings(), batch(&records), TIMEOUT_MS);
-        assert_eq!(world.projection(), expected(&records));
-        let units = world.state().table.write_units;
+        let mut driver = new_driver();
+        driver.project(&settings(), batch(&records), TIMEOUT_MS);
+        assert_eq!(driver.projection(), expected(&records));
+        let units = driver.aws.projections.write_units;
         assert!(units <= units_max, "{units} write units for 100 records");
     }
 }
 
 #[test]
 fn entries_that_come_late_widen_a_day_to_both_sides() {
-    let world = World::at(NOW_MS);
+    let mut driver = new_driver();
     let at = |sequence: u64, offset: u64| {
-        record(sequence, Change::Appended(entry("a", sequence, Verdict::Ready, NOW_MS + offset)))
+        record(sequence, Change::Appended(summary("a", sequence, Verdict::Ready, NOW_MS + offset)))
     };
     // The last batch reaches beyond both ends at once.
     let batches = [vec![at(1, 500)], vec![at(2, 100)], vec![at(3, 300)], vec![at(4, 900)], vec![at(5, 20), at(6, 950)]];
     for records in &batches {
-        assert_eq!(world.invoke(&settings(), batch(records), TIMEOUT_MS).unwrap().outcome, Outcome::Done);
+        assert_eq!(driver.project(&settings(), batch(records), TIMEOUT_MS).unwrap().outcome, Outcome::Done);
         let so_far = batches.iter().flatten().filter(|record| record.sequence <= records.last().unwrap().sequence);
-        assert_eq!(world.projection(), expected(so_far));
+        assert_eq!(driver.projection(), expected(so_far));
     }
-    let span = world.projection().days.into_values().next().unwrap().span_ms;
+    let span = driver.projection().days.into_values().next().unwrap().span_ms;
     assert_eq!(span, Some((NOW_MS + 20, NOW_MS + 950)));
 }
 
 #[test]
 fn without_a_shard_id_nothing_is_counted_and_the_projection_says_so() {
-    let world = World::at(NOW_MS);
+    let mut driver = new_driver();
     let plain = Batch { shard_id: None, records: mixed() };
-    assert_eq!(world.invoke(&settings(), plain, TIMEOUT_MS).unwrap().outcome, Outcome::Done);
-    assert_eq!(world.projection(), Projection::default());
-    let state = world.state();
-    assert_eq!((state.alerts.len(), state.puts.len()), (2, 1));
-    assert_eq!(whole_number_of(&state.table.items()[&ProjectionKey::incomplete()], RECORDS), Some(6));
-    assert!(state.table.items().contains_key(&ProjectionKey::alert_windows()));
+    assert_eq!(driver.project(&settings(), plain, TIMEOUT_MS).unwrap().outcome, Outcome::Done);
+    assert_eq!(driver.projection(), Projection::default());
+    assert_eq!((driver.aws.alerts.len(), driver.aws.puts.len()), (2, 1));
+    assert_eq!(whole_number_of(&driver.aws.projections.items()[&ProjectionKey::incomplete()], RECORDS), Some(6));
+    assert!(driver.aws.projections.items().contains_key(&ProjectionKey::alert_windows()));
 }
 
 #[test]
 fn an_event_that_cannot_be_done_and_has_no_number_fails_whole() {
-    let world = World::at(NOW_MS);
+    let mut driver = new_driver();
     let nameless = Record { sequence: None, ..unreadable(1) };
-    let report = world.invoke(&settings(), batch(std::slice::from_ref(&nameless)), 100).unwrap();
+    let report = driver.project(&settings(), batch(std::slice::from_ref(&nameless)), 100).unwrap();
     assert_eq!(report.outcome, Outcome::Failed);
-    let report = world.invoke(&settings(), batch(&[nameless, appended(1, "a", Verdict::Ready)]), TIMEOUT_MS).unwrap();
+    let report = driver.project(&settings(), batch(&[nameless, appended(1, "a", Verdict::Ready)]), TIMEOUT_MS).unwrap();
     assert_eq!(report.outcome, Outcome::Done);
-    assert_eq!(world.state().failures.len(), 1);
+    assert_eq!(driver.aws.failures.len(), 1);
 }
 
 #[test]
 fn events_are_measured_by_status_tenant_and_type_and_what_cloudwatch_would_refuse_is_left_out() {
-    let world = World::at(NOW_MS);
-    let old = entry("a", 9, Verdict::Ready, NOW_MS - 15 * 86_400_000);
+    let mut driver = new_driver();
+    let old = summary("a", 9, Verdict::Ready, NOW_MS - 15 * 86_400_000);
     let records = [
         appended(1, "a", Verdict::Ready),
         appended(2, "a", Verdict::Ready),
         appended(3, ":b", Verdict::Invalid),
         record(4, Change::Appended(old)),
     ];
-    world.invoke(&settings(), batch(&records), TIMEOUT_MS);
-    let state = world.state();
+    driver.project(&settings(), batch(&records), TIMEOUT_MS);
     let mut found: BTreeMap<(String, Vec<String>), f64> = BTreeMap::new();
-    for datum in state.puts.iter().flatten() {
+    for datum in driver.aws.puts.iter().flatten() {
         assert_eq!(datum.minute_ms, NOW_MS / 60_000 * 60_000);
         let values = datum.sample.dimensions.iter().map(|(_, value)| value.clone()).collect();
         let sum: f64 = datum.sample.values.iter().map(|(value, count)| value * *count as f64).sum();
@@ -373,7 +359,7 @@ fn events_are_measured_by_status_tenant_and_type_and_what_cloudwatch_would_refus
     assert_eq!(sum(Metric::PayloadBytes, &[]), Some(36.0));
     assert_eq!(sum(Metric::IngestLatency, &[]), Some(101.0 + 102.0 + 103.0));
     assert_eq!(sum(Metric::MetricTenantsInUse, &[]), Some(1.0));
-    let all = state.puts.iter().flatten();
+    let all = driver.aws.puts.iter().flatten();
     let names = |name: &&(String, String)| name.0 == dimension::TENANT_ID;
     assert!(all.flat_map(|datum| &datum.sample.dimensions).filter(names).all(|(_, value)| value != ":b"));
 }
@@ -409,7 +395,7 @@ fn live(steps: &[Step]) -> (Vec<EntrySummary>, [Vec<Record>; 2]) {
         match step {
             Step::Append { tenant, is_ready, offset_ms } => {
                 let verdict = if *is_ready { Verdict::Ready } else { Verdict::Invalid };
-                let entry = entry(&format!("tenant-{tenant}"), sequence, verdict, NOW_MS - offset_ms);
+                let entry = summary(&format!("tenant-{tenant}"), sequence, verdict, NOW_MS - offset_ms);
                 shards[shard_of(&entry.key.tenant_id)].push(record(sequence, Change::Appended(entry.clone())));
                 ledger.push(entry);
             }
@@ -443,26 +429,25 @@ proptest! {
     ) {
         // Two invocations of one shard, of which Lambda believes the first dead, and one of another shard.
         let (ledger, [one, other]) = live(&steps);
-        let world = World::at(NOW_MS);
+        let mut driver = new_driver();
         let batch = |shard: &str, records: &[Record]| Batch { shard_id: Some(shard.to_owned()), records: records.to_vec() };
         let zombie = &one[..split.min(one.len())];
         let batches = vec![batch("shardId-0", zombie), batch("shardId-0", &one), batch("shardId-1", &other)];
-        let reports = world.race(&settings(), batches, 10 * TIMEOUT_MS, &turns);
+        let reports = driver.project_all(&settings(), batches, 10 * TIMEOUT_MS, &turns, |_, _| {});
         prop_assert!(reports.iter().all(|report| report.outcome == Outcome::Done));
 
         let mut fold = Projection::default();
         ledger.iter().for_each(|entry| fold.append(entry));
-        prop_assert_eq!(world.projection(), fold);
+        prop_assert_eq!(driver.projection(), fold);
         // Now that all are stored, nobody's group is told again, and every tenant has its place.
-        let alerts = world.state().alerts.len();
-        let puts = world.state().puts.len();
+        let alerts = driver.aws.alerts.len();
+        let puts = driver.aws.puts.len();
         let tenants: Vec<String> = one.iter().chain(&other).filter_map(tenant_of_invalid).collect();
         let again: Vec<Record> =
             tenants.iter().zip(10_000..).map(|(tenant, sequence)| appended(sequence, tenant, Verdict::Invalid)).collect();
-        world.invoke(&settings(), batch("shardId-2", &again), TIMEOUT_MS);
-        let state = world.state();
-        prop_assert_eq!(state.alerts.len(), alerts);
-        let others = state.puts[puts..].iter().flatten().flat_map(|datum| &datum.sample.dimensions);
+        driver.project(&settings(), batch("shardId-2", &again), TIMEOUT_MS);
+        prop_assert_eq!(driver.aws.alerts.len(), alerts);
+        let others = driver.aws.puts[puts..].iter().flatten().flat_map(|datum| &datum.sample.dimensions);
         prop_assert!(others.filter(|(_, value)| value == OTHER_TENANTS).count() == 0);
     }
 }

@@ -1,10 +1,15 @@
 //! Messages and bodies to feed the processor: plain ones by name, and strategies for arbitrary ones.
 
-use ledger::Message;
+use ledger::{
+    FailureClass, Message,
+    projection::{EntryFields, EntrySummary, FailureSummary, Place, Verdict},
+};
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
-use crate::clock::START_MS;
+/// 2096-01-15T09:30:00Z, in milliseconds: later than any machine's clock, so that no database running by that clock
+/// finds a row expired.
+pub const START_MS: u64 = 3_977_458_200_000;
 
 /// A valid `user.created` envelope.
 pub fn envelope(tenant_id: &str, event_id: &str) -> Value {
@@ -85,6 +90,29 @@ pub fn costly(tenant_id: &str, event_id: &str) -> [(&'static str, String); 3] {
         ("numbers", body("integrations", format!("{integration}:\"e\",\"n\":[{numbers}]"))),
         ("broken labels", body("monitoring", format!("{log_line},\"labels\":{{{labels}}}"))),
     ]
+}
+
+/// An entry as the projector sees it. An INVALID one has an email of the wrong format.
+pub fn summary(tenant_id: &str, id: u64, verdict: Verdict, ingested_at_ms: u64) -> EntrySummary {
+    let place = Place { pointer: "/payload/email".to_owned(), keyword: "format".to_owned() };
+    let failure = FailureSummary { class: Some(FailureClass::SchemaViolation), places: vec![place] };
+    let fields = EntryFields {
+        tenant_id: Some(tenant_id.to_owned()),
+        sk: Some(format!("2026-01-15T09:29:59.900000000Z#event-{id}")),
+        event_type: Some("user.created".to_owned()),
+        status: Some(verdict.as_str().to_owned()),
+        ingested_at: Some(ingested_at_ms.to_string()),
+        has_sequence_number: true,
+        failure: (verdict == Verdict::Invalid).then_some(failure),
+        payload_bytes: 10 + id,
+        is_revalidated: false,
+    };
+    EntrySummary::new(fields).expect("an entry of ours")
+}
+
+/// The same entry once it is revalidated.
+pub fn revalidated(entry: EntrySummary) -> EntrySummary {
+    EntrySummary { verdict: Verdict::Ready, is_revalidated: true, ..entry }
 }
 
 /// The same message, delivered once more.

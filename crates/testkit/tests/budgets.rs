@@ -1,17 +1,11 @@
 //! The exact figures of the processor: DynamoDB calls and write units per event.
 
-use cloudsim::tables::MemoryTables;
-use ledger::{
-    Item,
-    entry::attribute,
-    item::item_bytes,
-    ports::{Clock, Table},
-};
-use processor::process::{Settings, process};
+use ledger::{Item, entry::attribute, item::item_bytes, ports::Table};
+use processor::process::Settings;
 use testkit::{
-    bodies::{log_line, message},
-    clock::ManualClock,
-    faults::FaultyTables,
+    bodies::{START_MS, log_line, message},
+    memory::tables::MemoryTables,
+    ports::Driver,
 };
 
 const SETTINGS: Settings = Settings { claim_ttl_days: 7, entry_ttl_days: 0, is_ready_indexed: true };
@@ -26,12 +20,11 @@ fn envelope_of(bytes: usize) -> String {
 
 async fn record(bodies: &[String]) -> (MemoryTables, usize) {
     let memory = MemoryTables::default();
-    let clock = ManualClock::default();
-    let tables = FaultyTables::new(&memory, &clock);
+    let mut driver = Driver::new(&memory, START_MS);
     let messages: Vec<_> = bodies.iter().enumerate().map(|(n, body)| message(n as u64, "tenant-a", body)).collect();
-    let report = process(&tables, &clock, SETTINGS, &messages, clock.now_ms() + 15_000).await;
+    let report = driver.process(SETTINGS, &messages, 15_000).await;
     assert!(report.failed.is_empty());
-    let calls = tables.calls().len();
+    let calls = driver.calls.len();
     (memory, calls)
 }
 

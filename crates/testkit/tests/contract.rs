@@ -1,12 +1,23 @@
-//! The processor's contract on the in-memory tables.
+//! The contract on the tables in memory.
 
-use cloudsim::tables::MemoryTables;
-use ledger::{Item, ports::Table};
-use testkit::contract::{self, Subject};
+use std::sync::Mutex;
+
+use ledger::{
+    Item,
+    ports::{Found, Projections, Refusal, Table},
+    projection::{
+        keys::ProjectionKey,
+        update::{Transacted, Update, Updated},
+    },
+};
+use testkit::{
+    contract::{projections, tables},
+    memory::{projections::MemoryProjections, tables::MemoryTables},
+};
 
 struct Memory(MemoryTables);
 
-impl Subject for Memory {
+impl tables::Subject for Memory {
     type Tables = MemoryTables;
 
     fn tables(&self) -> &MemoryTables {
@@ -21,18 +32,46 @@ impl Subject for Memory {
         self.0.put(table, item);
     }
 
-    async fn delete_claim(&self, pk: &str) {
-        self.0.delete_claim(pk);
+    async fn delete(&self, table: Table, item: &Item) {
+        self.0.delete(table, item);
     }
 }
 
-macro_rules! on_memory {
+macro_rules! on_tables_in_memory {
     ($($case:ident)*) => {
         $(#[tokio::test]
         async fn $case() {
-            contract::$case(&Memory(MemoryTables::default())).await;
+            tables::$case(&Memory(MemoryTables::default())).await;
         })*
     };
 }
 
-testkit::for_each_case!(on_memory);
+testkit::for_each_tables_case!(on_tables_in_memory);
+
+#[derive(Default)]
+struct ProjectionsInMemory(Mutex<MemoryProjections>);
+
+impl Projections for ProjectionsInMemory {
+    async fn read(&self, keys: Vec<ProjectionKey>, _: u64) -> Result<Vec<Found>, Refusal> {
+        self.0.lock().unwrap().read(&keys)
+    }
+
+    async fn update(&self, update: Update, _: u64) -> Result<Updated, Refusal> {
+        self.0.lock().unwrap().update(update)
+    }
+
+    async fn transact(&self, updates: Vec<Update>, _: u64) -> Result<Transacted, Refusal> {
+        self.0.lock().unwrap().transact(updates)
+    }
+}
+
+macro_rules! on_projections_in_memory {
+    ($($case:ident)*) => {
+        $(#[tokio::test]
+        async fn $case() {
+            projections::$case(&ProjectionsInMemory::default()).await;
+        })*
+    };
+}
+
+testkit::for_each_projections_case!(on_projections_in_memory);

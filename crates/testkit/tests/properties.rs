@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use cloudsim::tables::MemoryTables;
 use dynoxide::types::normalize_dynamo_number;
 use ledger::{
     ClaimKey, ContentHash, EntryKey, EventId, Judged, Message, TenantId, Timestamp,
@@ -10,22 +9,19 @@ use ledger::{
     envelope,
     item::number_of,
     json, judge,
-    ports::{Clock, Table},
+    ports::Table,
 };
-use processor::process::{Outcome, Settings, process};
+use processor::process::{Outcome, Settings};
 use proptest::prelude::*;
 use serde_json::Value;
 use testkit::{
-    bodies::{self, body, json_text, message},
-    clock::ManualClock,
-    faults::FaultyTables,
+    bodies::{self, START_MS, body, json_text, message},
+    memory::tables::MemoryTables,
+    ports::{Driver, ready},
 };
 
+const TIMEOUT_MS: u64 = 15_000;
 const SETTINGS: Settings = Settings { claim_ttl_days: 7, entry_ttl_days: 0, is_ready_indexed: true };
-
-fn run<F: Future>(future: F) -> F::Output {
-    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
-}
 
 /// An id that is often short and odd, so that keys come close to each other.
 fn id() -> impl Strategy<Value = String> {
@@ -42,14 +38,12 @@ proptest! {
     #[test]
     fn any_body_becomes_exactly_one_entry_that_the_tables_accept_at_once(body in body()) {
         let memory = MemoryTables::default();
-        let clock = ManualClock::default();
-        let tables = FaultyTables::new(&memory, &clock);
-        let message = message(1, "a", &body);
-        let report = run(process(&tables, &clock, SETTINGS, &[message], clock.now_ms() + 15_000));
+        let mut driver = Driver::new(&memory, START_MS);
+        let report = ready(driver.process(SETTINGS, &[message(1, "a", &body)], TIMEOUT_MS));
         prop_assert!(matches!(report.outcomes[..], [Outcome::Ready | Outcome::Invalid(_)]), "{report:?}");
         prop_assert_eq!(memory.items(Table::Entries).len(), 1);
         // One claim at most and one entry: nothing was refused and written in another form.
-        prop_assert!(tables.calls().len() <= 2);
+        prop_assert!(driver.calls.len() <= 2);
     }
 
     #[test]
@@ -94,9 +88,8 @@ proptest! {
     #[test]
     fn any_batch_gives_every_message_an_outcome(bodies in prop::collection::vec(body(), 1..=10)) {
         let memory = MemoryTables::default();
-        let clock = ManualClock::default();
         let messages: Vec<_> = bodies.iter().enumerate().map(|(n, body)| message(n as u64, "a", body)).collect();
-        let report = run(process(&memory, &clock, SETTINGS, &messages, clock.now_ms() + 15_000));
+        let report = ready(Driver::new(&memory, START_MS).process(SETTINGS, &messages, TIMEOUT_MS));
         prop_assert_eq!(&report.failed, &[] as &[usize]);
         let recorded = report.outcomes.iter().filter(|outcome| **outcome != Outcome::Duplicate).count();
         prop_assert_eq!(memory.items(Table::Entries).len(), recorded);
@@ -129,10 +122,11 @@ proptest! {
         ms_per_kib in 0..50u64,
     ) {
         let memory = MemoryTables::default();
-        let clock = ManualClock::default();
+        let mut driver = Driver::new(&memory, START_MS);
+        driver.ms_per_kib = ms_per_kib;
         let messages: Vec<_> = draws.into_iter().enumerate().map(|(n, draw)| drawn_message(n, draw)).collect();
         let messages = messages.as_slice();
-        let judged: Vec<_> = messages.iter().map(|message| judge(message, clock.now_ms())).collect();
+        let judged: Vec<_> = messages.iter().map(|message| judge(message, START_MS)).collect();
         let mut left: Vec<usize> = (0..messages.len()).collect();
         for receive in 0..=messages.len() {
             prop_assert!(receive < messages.len(), "no progress: {left:?} are left");
@@ -140,10 +134,9 @@ proptest! {
                 .iter()
                 .map(|&at| Message { receive_count: receive as u32 + 1, ..messages[at].clone() })
                 .collect();
-            let tables = FaultyTables::new(&memory, &clock).with_pace(ms_per_kib);
-            let deadline_ms = clock.now_ms() + 15_000;
-            let report = run(process(&tables, &clock, SETTINGS, &batch, deadline_ms));
-            prop_assert!(clock.now_ms() < deadline_ms);
+            let deadline_ms = driver.now_ms + TIMEOUT_MS;
+            let report = ready(driver.process(SETTINGS, &batch, TIMEOUT_MS));
+            prop_assert!(driver.now_ms < deadline_ms);
 
             let entries = memory.items(Table::Entries);
             let is_recorded = |at: usize| {
@@ -170,7 +163,7 @@ proptest! {
             if left.is_empty() {
                 break;
             }
-            clock.advance_ms(90_000);
+            driver.now_ms += 90_000;
         }
     }
 }

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use fastrand::Rng;
 use ledger::{
     FailureClass,
     alert::ALERTS_PER_WINDOW_MAX,
@@ -13,12 +14,12 @@ use ledger::{
     schema,
 };
 use projector::{Batch, Change, Outcome, Record};
-use testkit::bodies::message;
-
-use crate::{
-    NOW_MS, TIMEOUT_MS, WINDOW_MS, appended, batch, expected, record, settings,
-    world::{ITEM_BYTES_MAX, Random, State, World},
+use testkit::{
+    bodies::{message, summary},
+    ports::ProjectorAws,
 };
+
+use crate::{NOW_MS, TIMEOUT_MS, WINDOW_MS, appended, batch, expected, new_driver, record, settings};
 
 /// The budget of `settings()`: places for tenants.
 const PLACES_MAX: usize = 100;
@@ -31,66 +32,64 @@ fn metrics_max() -> usize {
     2 * by_status + Metric::all().count()
 }
 
-fn metrics(state: &State) -> BTreeSet<(&str, &[(String, String)])> {
-    let samples = state.puts.iter().flatten().map(|datum| &datum.sample);
+fn metrics(aws: &ProjectorAws) -> BTreeSet<(&str, &[(String, String)])> {
+    let samples = aws.puts.iter().flatten().map(|datum| &datum.sample);
     samples.map(|sample| (sample.name.as_str(), sample.dimensions.as_slice())).collect()
 }
 
 #[test]
 fn a_hundred_thousand_tenants_stay_within_the_metric_budget_and_are_counted_exactly() {
-    let world = World::at(NOW_MS);
+    let mut driver = new_driver();
     let mut fold = Projection::default();
-    let mut random = Random::of(1);
+    let mut random = Rng::with_seed(1);
     for start in (0..100_000).step_by(BATCH as usize) {
         let records: Vec<Record> = (start..start + BATCH)
             .map(|number| {
-                let verdict = if random.is_one_of(4) { Verdict::Invalid } else { Verdict::Ready };
+                let verdict = if random.u8(..4) == 0 { Verdict::Invalid } else { Verdict::Ready };
                 appended(number + 1, &format!("tenant-{number}"), verdict)
             })
             .collect();
         fold.merge(&expected(&records));
-        let report = world.invoke(&settings(), batch(&records), TIMEOUT_MS).unwrap();
+        let report = driver.project(&settings(), batch(&records), TIMEOUT_MS).unwrap();
         assert_eq!(report.outcome, Outcome::Done);
     }
     assert_eq!(fold.days.len(), 100_000);
-    assert!(world.projection() == fold, "G9: the counts are the fold of the ledger");
-    let state = world.state();
-    let metrics = metrics(&state).len();
+    assert!(driver.projection() == fold, "G9: the counts are the fold of the ledger");
+    let metrics = metrics(&driver.aws).len();
     println!(
         "100,000 tenants: {metrics} metrics of at most {}, {} messages, largest item {} bytes",
         metrics_max(),
-        state.alerts.len(),
-        state.table.item_bytes_max
+        driver.aws.alerts.len(),
+        driver.aws.projections.item_bytes_max
     );
     assert!(metrics <= metrics_max());
-    let windows = (state.now_ms - NOW_MS) / WINDOW_MS + 1;
-    assert!(state.alerts.len() as u64 <= windows * (ALERTS_PER_WINDOW_MAX + 1));
+    let windows = (driver.now_ms - NOW_MS) / WINDOW_MS + 1;
+    assert!(driver.aws.alerts.len() as u64 <= windows * (ALERTS_PER_WINDOW_MAX + 1));
 }
 
 #[test]
 fn a_hundred_thousand_types_and_pointers_of_one_tenant_cost_neither_metrics_nor_alerts_nor_bytes() {
-    let world = World::at(NOW_MS);
+    let mut driver = new_driver();
     let mut fold = Projection::default();
-    let mut random = Random::of(2);
+    let mut random = Rng::with_seed(2);
     let templates = judged_entries();
     let classes: BTreeSet<_> = templates.iter().map(|entry| entry.failure.as_ref().unwrap().class).collect();
     assert_eq!(classes, FailureClass::all().map(Some).collect());
     for start in (0..100_000).step_by(BATCH as usize) {
-        let now_ms = world.state().now_ms;
+        let now_ms = driver.now_ms;
         let records: Vec<Record> = (start..start + BATCH)
             .map(|number| record(number + 1, Change::Appended(odd_entry(&mut random, &templates, number, now_ms))))
             .collect();
         fold.merge(&expected(&records));
-        let report = world.invoke(&settings(), batch(&records), TIMEOUT_MS).unwrap();
+        let report = driver.project(&settings(), batch(&records), TIMEOUT_MS).unwrap();
         assert_eq!(report.outcome, Outcome::Done);
-        world.state().now_ms += 10_000;
+        driver.now_ms += 10_000;
     }
-    assert_eq!(world.projection(), fold);
-    let state = world.state();
-    let metrics = metrics(&state).len();
+    assert_eq!(driver.projection(), fold);
+    let metrics = metrics(&driver.aws).len();
     let mut per_window: BTreeMap<u64, u64> = BTreeMap::new();
     let mut started_ms = 0;
-    for (at_ms, message) in &state.alerts {
+    for (at_ms, message) in &driver.aws.alerts {
         if at_ms - started_ms >= WINDOW_MS && !message.subject.contains("more groups") {
             started_ms = *at_ms;
         }
@@ -102,12 +101,11 @@ fn a_hundred_thousand_types_and_pointers_of_one_tenant_cost_neither_metrics_nor_
          largest item {} bytes",
         metrics_max(),
         per_window.len(),
-        state.table.item_bytes_max
+        driver.aws.projections.item_bytes_max
     );
     assert!(metrics <= metrics_max());
     // The alerts, and the digest.
     assert!(busiest <= ALERTS_PER_WINDOW_MAX + 1);
-    assert!(state.table.item_bytes_max <= ITEM_BYTES_MAX);
 }
 
 /// One INVALID entry of each class and of every kind of event type, as the processor records them: the type has a
@@ -134,19 +132,19 @@ fn judged_entries() -> Vec<EntrySummary> {
 
 /// An entry of the hostile tenant whose failure nobody has seen before, and whose type nobody has declared, where the
 /// template's has no schema. Every other one is as builds before this wrote it: it does not say that its type had none.
-fn odd_entry(random: &mut Random, templates: &[EntrySummary], number: u64, ingested_at_ms: u64) -> EntrySummary {
-    let mut entry = random.pick(templates).clone();
+fn odd_entry(random: &mut Rng, templates: &[EntrySummary], number: u64, ingested_at_ms: u64) -> EntrySummary {
+    let mut entry = templates[random.usize(..templates.len())].clone();
     entry.key.sk = format!("2026-01-15T09:29:59.900000000Z#event-{number}");
     entry.ingested_at_ms = ingested_at_ms;
     if entry.event_type.as_deref() == Some("no.schema") {
-        entry.event_type = Some(format!("{:x>96}-{:x}", "", random.below(u64::MAX)));
+        entry.event_type = Some(format!("{:x>96}-{:x}", "", random.u64(..)));
     }
     let failure = entry.failure.as_mut().unwrap();
-    if random.is_one_of(2) {
+    if random.bool() {
         failure.places.retain(|place| place.keyword != "enum");
     }
-    let pointer = format!("/payload{}", format!("/{number}").repeat(1 + random.below(60) as usize));
-    let keyword = (*random.pick(&["type", "format", "required", "minLength", "nesting"])).to_owned();
+    let pointer = format!("/payload{}", format!("/{number}").repeat(1 + random.usize(..60)));
+    let keyword = ["type", "format", "required", "minLength", "nesting"][random.usize(..5)].to_owned();
     failure.places.insert(0, Place { pointer, keyword });
     entry
 }
@@ -157,16 +155,16 @@ fn a_day_with_more_cells_than_one_update_may_change_is_committed_in_several() {
     assert!(types > CELLS_PER_UPDATE_MAX as u64);
     let records: Vec<Record> = (1..=types)
         .map(|number| {
-            let mut entry = crate::entry("a", number, Verdict::Invalid, NOW_MS);
+            let mut entry = summary("a", number, Verdict::Invalid, NOW_MS);
             entry.event_type = Some(format!("type-{number}"));
             record(number, Change::Appended(entry))
         })
         .collect();
-    let world = World::at(NOW_MS);
-    let report = world.invoke(&settings(), batch(&records), TIMEOUT_MS).unwrap();
+    let mut driver = new_driver();
+    let report = driver.project(&settings(), batch(&records), TIMEOUT_MS).unwrap();
     assert_eq!(report.outcome, Outcome::Done);
-    assert_eq!(world.projection(), expected(&records));
-    assert_eq!(world.state().table.transactions, 3);
+    assert_eq!(driver.projection(), expected(&records));
+    assert_eq!(driver.aws.projections.transactions, 3);
 }
 
 #[test]
@@ -183,16 +181,16 @@ fn the_calls_of_one_invocation_of_a_thousand_records_are_bounded() {
         let records: Vec<Record> = (0..BATCH)
             .map(|number| appended(number + 1, &format!("tenant-{:03}", number % tenants), verdict))
             .collect();
-        let world = World::at(NOW_MS);
-        let report = world.invoke(&settings(), batch(&records), TIMEOUT_MS).unwrap();
+        let mut driver = new_driver();
+        let report = driver.project(&settings(), batch(&records), TIMEOUT_MS).unwrap();
         assert_eq!((report.outcome, report.refused_puts), (Outcome::Done, 0));
-        assert_eq!(world.projection(), expected(&records));
-        let state = world.state();
+        assert_eq!(driver.projection(), expected(&records));
         println!(
-            "1,000 records, {case}: {} calls {:?}, {} write units",
-            state.calls, state.calls_of, state.table.write_units
+            "1,000 records, {case}: {} calls, {} write units",
+            driver.calls.len(),
+            driver.aws.projections.write_units
         );
-        assert!(state.calls <= calls_max, "{case}: {} calls", state.calls);
+        assert!(driver.calls.len() <= calls_max, "{case}: {} calls", driver.calls.len());
     }
 }
 
@@ -200,30 +198,29 @@ fn the_calls_of_one_invocation_of_a_thousand_records_are_bounded() {
 fn a_backlog_of_a_thousand_minutes_takes_few_calls() {
     let records: Vec<Record> = (0..BATCH)
         .map(|number| {
-            let mut entry = crate::entry(&format!("tenant-{number}"), number, Verdict::Ready, NOW_MS);
+            let mut entry = summary(&format!("tenant-{number}"), number, Verdict::Ready, NOW_MS);
             entry.ingested_at_ms = NOW_MS - number * 60_000;
             record(number + 1, Change::Appended(entry))
         })
         .collect();
-    let world = World::at(NOW_MS);
-    world.invoke(&settings(), batch(&records), TIMEOUT_MS);
-    let puts = world.state().puts.len();
+    let mut driver = new_driver();
+    driver.project(&settings(), batch(&records), TIMEOUT_MS);
+    let puts = driver.aws.puts.len();
     println!("1,000 records of 1,000 minutes: {puts} calls of PutMetricData");
     assert!(puts <= 7, "{puts}");
 }
 
 #[test]
 fn shards_that_alert_at_the_same_time_share_the_places_of_a_window() {
-    let world = World::at(NOW_MS);
+    let mut driver = new_driver();
     let of_shard = |shard: u64| Batch {
         shard_id: Some(format!("shardId-{shard}")),
         records: (1..=15)
             .map(|number| appended(number, &format!("tenant-{shard}-{number}"), Verdict::Invalid))
             .collect(),
     };
-    let reports = world.race(&settings(), vec![of_shard(0), of_shard(1)], TIMEOUT_MS, &[0, 1]);
+    let reports = driver.project_all(&settings(), vec![of_shard(0), of_shard(1)], TIMEOUT_MS, &[0, 1], |_, _| {});
     assert!(reports.iter().all(|report| report.outcome == Outcome::Done));
-    let state = world.state();
-    let digests = state.alerts.iter().filter(|(_, message)| message.subject.contains("more groups")).count();
-    assert_eq!((state.alerts.len() as u64 - digests as u64, digests), (ALERTS_PER_WINDOW_MAX, 1));
+    let digests = driver.aws.alerts.iter().filter(|(_, message)| message.subject.contains("more groups")).count();
+    assert_eq!((driver.aws.alerts.len() as u64 - digests as u64, digests), (ALERTS_PER_WINDOW_MAX, 1));
 }

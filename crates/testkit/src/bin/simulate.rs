@@ -18,7 +18,11 @@ use std::{
 };
 
 use clap::Parser;
-use testkit::simulation::{Broken, Cuts, Fault, TENANTS, Totals, attempt, check, shrink};
+use strum::VariantNames as _;
+use testkit::{
+    ports::Fault,
+    simulation::{Broken, Cuts, TENANTS, Totals, attempt, check, shrink},
+};
 
 /// Schedules between two lines of progress.
 const PROGRESS: u64 = 50_000;
@@ -53,7 +57,7 @@ struct Options {
 }
 
 fn fault(name: &str) -> Result<Fault, String> {
-    Fault::parse(name).ok_or_else(|| format!("one of {}", Fault::ALL.map(Fault::name).join(", ")))
+    name.parse().map_err(|_| format!("one of {}", Fault::VARIANTS.join(", ")))
 }
 
 fn tenant(name: &str) -> Result<&'static str, String> {
@@ -87,7 +91,7 @@ fn replay(seed: u64, options: &Options) -> ExitCode {
             ExitCode::SUCCESS
         }
         Err(broken) => {
-            println!("{}", broken.message);
+            println!("{broken}");
             ExitCode::FAILURE
         }
     }
@@ -139,9 +143,12 @@ fn simulate(options: &Options) -> ExitCode {
             ExitCode::SUCCESS
         }
         Some((seed, problem)) => {
-            println!("schedule {} breaks {}: {}", seed + 1 - options.first, problem.clause(), problem.message);
+            println!("schedule {} breaks {problem}", seed + 1 - options.first);
+            if let Some(clause) = problem.clause {
+                println!("the clause: {}", clause.sentence());
+            }
             let least = shrink(seed, &problem);
-            println!("at its least: {}\nreplay: {}", least.message, command(seed, &least.cuts));
+            println!("at its least: {least}\nreplay: {}", command(seed, &least.cuts));
             ExitCode::FAILURE
         }
     }
@@ -155,7 +162,7 @@ fn command(seed: u64, cuts: &Cuts) -> String {
         }
     };
     add("sends", cuts.sends.iter().map(usize::to_string).collect());
-    add("faults", cuts.faults.iter().map(|fault| fault.name()).collect());
+    add("faults", cuts.faults.iter().map(Fault::to_string).collect());
     add("tenant", cuts.tenant.map(str::to_owned).into_iter().collect());
     if cuts.has_no_acts {
         command.push_str(" --without-acts");

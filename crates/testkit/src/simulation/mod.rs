@@ -5,7 +5,7 @@
 //!
 //! What can go wrong, and where it is drawn:
 //!
-//! - a call ([`Fault`]): refused whole, for its content or in parts; done, and its answer lost; done long after it was
+//! - a call ([`Fault`](crate::ports::Fault)): refused whole, for its content or in parts; done, and its answer lost; done long after it was
 //!   given up; never answered; slow; the function dies before or after it, or stands still past its deadline and goes
 //!   on;
 //! - an invocation: throttled, delivered twice at the same time, a cold start with a failed warm-up;
@@ -24,16 +24,15 @@
 //! of instances that differ; faults of SQS and of the mappings beyond what Lambda documents.
 
 mod attempt;
-mod books;
+mod checks;
 mod fault;
-mod line;
 mod recipe;
 mod scenario;
 mod stream;
 mod world;
 
 pub use attempt::{Broken, attempt, check, shrink};
-pub use fault::Fault;
+pub use checks::View;
 pub use recipe::TENANTS;
 pub use scenario::{Act, Cuts, Regime, Scenario};
-pub use world::{Ending, Totals, View};
+pub use world::{Ending, Totals};

@@ -8,9 +8,10 @@ use std::{
 use fastrand::Rng;
 
 use super::{
-    fault::{Fault, Rates},
+    fault::Rates,
     recipe::{Recipe, Stamp, TENANTS},
 };
+use crate::ports::Fault;
 
 pub const SENDS_MIN: usize = 5;
 pub const SENDS_MAX: usize = 40;

@@ -3,15 +3,16 @@
 
 mod acts;
 mod calls;
+mod invocations;
 
 use std::{
     cell::RefCell,
     collections::{BTreeMap, BTreeSet},
     future::Future,
     hash::{DefaultHasher, Hash, Hasher},
-    pin::{Pin, pin},
+    ops::ControlFlow,
+    pin::Pin,
     rc::Rc,
-    task::{Context, Poll, Waker},
 };
 
 use cloudsim::{
@@ -20,38 +21,35 @@ use cloudsim::{
         Outcome, QueueInvocation, QueueMapping, QueueMappingConfig, StreamInvocation, StreamMapping,
         StreamMappingConfig,
     },
-    projections::MemoryProjections,
     sqs::{ReceivedMessage, SendRequest, Sqs},
-    tables::MemoryTables,
 };
 use fastrand::Rng;
 use ledger::{
     Attribute, FailureClass, Item, Message,
     entry::{Status, attribute},
     ids::KEY_SEPARATOR,
-    item::{item_bytes, text_of, whole_number},
-    metric::dimension,
+    item::{text_of, whole_number},
     metric_tenants::TenantBudget,
-    ports::{Found, Inserted, Refusal, Table, Tables},
-    projection::{
-        EntrySummary, Projection, Verdict,
-        keys::ProjectionKey,
-        update::{Cancellation, Transacted},
-    },
+    ports::{Inserted, Refusal, Table, Tables},
+    projection::{EntrySummary, keys::ProjectionKey, update::Transacted},
 };
 use processor::process;
-use projector::{Services, StreamEvent, StreamResponse, project};
+use projector::{StreamEvent, StreamResponse, project};
 use serde_json::{Value, json};
 
 use super::{
-    books::{Books, Excuses},
-    fault::Fault,
-    line::{Answer, Call, Line},
-    recipe::MARKER,
+    checks::{
+        Excuses, Expectations, View, check_calls, check_counts, check_deadline, check_queues, check_report,
+        identity_of, refused_content, view,
+    },
     scenario::{Act, Cuts, FAULTY_INVOCATIONS_MAX, Function, Regime, Scenario, pick},
     stream::{Change, Meaning, REMOVE, Stream},
 };
-use crate::alerts::AlertBook;
+use crate::{
+    clause::hold,
+    memory::{projections::MemoryProjections, tables::MemoryTables},
+    ports::{Answer, Call, Fault, PortStub, ready},
+};
 
 const QUEUE: &str = "events.fifo";
 const DEAD_LETTER_QUEUE: &str = "events-dlq.fifo";
@@ -64,10 +62,6 @@ const ATTEMPT_MS: u64 = 2_000;
 /// Until a request whose answer nobody waits for any more is done all the same.
 const DELAY_MS_MAX: u64 = 60_000;
 const STALL_MS_MAX: u64 = 200_000;
-/// Calls of one invocation, pauses and all attempts included (G12). A processor that is refused everything makes about
-/// seven for a request that it gives up, of which it has one for each group with a large body.
-const PROCESSOR_CALLS_MAX: usize = 80;
-const PROJECTOR_CALLS_MAX: usize = 400;
 /// An answer for want of time comes no earlier than this before the deadline: the margin that the processor keeps, and
 /// the least time that it begins a call with.
 const TIME_LEFT_MS_MAX: u64 = 2_100;
@@ -86,9 +80,6 @@ pub struct Totals {
     /// The same for the same seed.
     pub hash: u64,
 }
-
-/// What the ledger says in the end, of each tenant.
-pub type View = BTreeMap<String, BTreeSet<String>>;
 
 pub struct Ending {
     pub totals: Totals,
@@ -153,7 +144,7 @@ enum Ended {
 
 struct Invocation {
     of: Function,
-    line: Line,
+    stub: PortStub,
     code: Pin<Box<dyn Future<Output = Ended>>>,
     batch: Rc<Batch>,
     /// Nobody waits for the answer of a twin, or of one that is believed dead.
@@ -191,11 +182,7 @@ pub struct World<'t> {
     is_cold: bool,
     revalidated: BTreeSet<(String, String)>,
     aliens: u64,
-    /// Sequence numbers of unreadable records that the failures queue was told of.
-    reported: BTreeSet<String>,
-    metric_tenants: BTreeSet<String>,
-    alerts: AlertBook,
-    books: Books,
+    expectations: Expectations,
     totals: Totals,
     hash: DefaultHasher,
     trace: Option<&'t RefCell<Vec<String>>>,
@@ -247,7 +234,7 @@ impl<'t> World<'t> {
             stream_mapping.add_shard(&Stream::shard_id(shard), None);
         }
         Self {
-            alerts: AlertBook::new(scenario.alert_window_ms),
+            expectations: Expectations::new(scenario.alert_window_ms),
             scenario,
             random,
             now_ms: start_ms,
@@ -269,9 +256,6 @@ impl<'t> World<'t> {
             is_cold: true,
             revalidated: BTreeSet::new(),
             aliens: 0,
-            reported: BTreeSet::new(),
-            metric_tenants: BTreeSet::new(),
-            books: Books::default(),
             totals: Totals::default(),
             hash: DefaultHasher::new(),
             trace,
@@ -353,7 +337,7 @@ impl<'t> World<'t> {
         let sent = self.sqs.send(self.now_ms, QUEUE, request).expect("the queue takes it");
         if !sent.duplicate {
             let sequence_number = sent.sequence_number.expect("a FIFO queue numbers");
-            self.books.accept(&send.recipe, sent.message_id, sequence_number, self.now_ms);
+            self.expectations.accept(&send.recipe, sent.message_id, sequence_number, self.now_ms);
             self.totals.messages += 1;
         }
     }
@@ -377,310 +361,25 @@ impl<'t> World<'t> {
         self.stream_mapping.offer(&Stream::shard_id(shard), vec![record]).expect("the shard is open");
     }
 
-    // Mappings.
-
-    fn poll_mappings(&mut self) {
-        if !self.is_queue_stirred && !self.is_stream_stirred {
-            return;
-        }
-        while std::mem::take(&mut self.is_queue_stirred) {
-            self.poll_queue();
-        }
-        while std::mem::take(&mut self.is_stream_stirred) {
-            self.poll_stream();
-        }
-        let next = self.queue_mapping.next_event_ms(&self.sqs).into_iter().chain(self.stream_mapping.next_event_ms());
-        if let Some(next_ms) = next.min().map(|next_ms| next_ms.max(self.now_ms + 1))
-            && self.next_wake_ms.is_none_or(|wake_ms| next_ms < wake_ms)
-        {
-            self.next_wake_ms = Some(next_ms);
-            self.schedule(next_ms, Event::Wake);
-        }
-    }
-
-    fn poll_queue(&mut self) {
-        let invocations = self.queue_mapping.poll(self.now_ms, &mut self.sqs).expect("there is a queue");
-        for invocation in invocations {
-            self.invoke_processor(invocation);
-        }
-    }
-
-    fn poll_stream(&mut self) {
-        let poll = self.stream_mapping.poll(self.now_ms);
-        for discarded in poll.discarded {
-            self.discard(&discarded.sequence_numbers);
-        }
-        for invocation in poll.invocations {
-            self.invoke_projector(invocation);
-        }
-    }
-
-    fn discard(&mut self, sequence_numbers: &[String]) {
-        self.totals.discarded += sequence_numbers.len() as u64;
-        self.note("discard", sequence_numbers.len() as u64, || sequence_numbers.join(" "));
-        for number in sequence_numbers {
-            self.stream.find(number).is_discarded = true;
-        }
-    }
-
-    fn invoke_processor(&mut self, invocation: QueueInvocation) {
-        let fault = self.fault_of_invocation();
-        if fault == Some(Fault::Throttled) {
-            self.note("throttled processor", invocation.id, String::new);
-            return self.complete_queue(invocation.id, &Outcome::Throttled);
-        }
-        let messages: Vec<Message> = invocation.messages.into_iter().map(message).collect();
-        let batch = messages.iter().map(|message| self.books.find(&message.message_id)).collect();
-        let batch = Rc::new(Batch { messages: batch, records: Vec::new() });
-        if fault == Some(Fault::Twin) {
-            self.start_processor(None, messages.clone(), batch.clone(), fault);
-        }
-        self.start_processor(Some(invocation.id), messages, batch, fault);
-    }
-
-    fn start_processor(
-        &mut self,
-        mapping_id: Option<u64>,
-        messages: Vec<Message>,
-        batch: Rc<Batch>,
-        fault: Option<Fault>,
-    ) {
-        let settings = process::Settings {
-            claim_ttl_days: self.scenario.claim_ttl_days,
-            entry_ttl_days: self.scenario.entry_ttl_days,
-            is_ready_indexed: self.is_ready_indexed,
-        };
-        let line = Line::new(self.random.u64(..));
-        let deadline_ms = self.now_ms + u64::from(Role::Processor.timeout_seconds()) * 1_000;
-        let is_cold = std::mem::take(&mut self.is_cold) || fault == Some(Fault::ColdStart);
-        let code = {
-            let line = line.clone();
-            async move {
-                if is_cold {
-                    process::warm_up(&line).await;
-                }
-                Ended::Processed(process::process(&line, &line, settings, &messages, deadline_ms).await)
-            }
-        };
-        self.start(Function::Processor, mapping_id, line, Box::pin(code), batch, deadline_ms);
-    }
-
-    fn invoke_projector(&mut self, invocation: StreamInvocation) {
-        let fault = self.fault_of_invocation();
-        if fault == Some(Fault::Throttled) || self.is_out(Function::Projector) {
-            self.note("throttled projector", invocation.id, String::new);
-            return self.complete_stream(invocation.id, &Outcome::Throttled);
-        }
-        let records = invocation.event["Records"].as_array().map(Vec::as_slice).unwrap_or_default();
-        let number = |record: &Value| record.as_str().expect("a sequence number").to_owned();
-        let records: Vec<String> = records.iter().map(number).collect();
-        if fault == Some(Fault::Twin) {
-            self.start_projector(None, records.clone());
-        }
-        self.start_projector(Some(invocation.id), records);
-    }
-
-    fn start_projector(&mut self, mapping_id: Option<u64>, records: Vec<String>) {
-        let event: StreamEvent = serde_json::from_str(&self.stream.event(&records)).expect("an event of the stream");
-        let batch = Rc::new(Batch { messages: Vec::new(), records });
-        let settings = project::Settings {
-            tenant_budget: TenantBudget::FirstCome { places_max: self.scenario.metric_places_max },
-            alert_window_ms: self.scenario.alert_window_ms,
-        };
-        let line = Line::new(self.random.u64(..));
-        let deadline_ms = self.now_ms + u64::from(Role::Projector.timeout_seconds()) * 1_000;
-        let services = Services {
-            projections: line.clone(),
-            alerts: line.clone(),
-            metrics: line.clone(),
-            failures: line.clone(),
-            clock: line.clone(),
-        };
-        let code = async move { Ended::Projected(services.project(&settings, event.into_batch(), deadline_ms).await) };
-        self.start(Function::Projector, mapping_id, line, Box::pin(code), batch, deadline_ms);
-    }
-
-    fn start(
-        &mut self,
-        of: Function,
-        mapping_id: Option<u64>,
-        line: Line,
-        code: Pin<Box<dyn Future<Output = Ended>>>,
-        batch: Rc<Batch>,
-        deadline_ms: u64,
-    ) {
-        let id = self.next_invocation;
-        self.next_invocation += 1;
-        self.totals.invocations += 1;
-        let words = || format!("{of:?} messages {:?} records {:?} for {mapping_id:?}", batch.messages, batch.records);
-        self.note("start", id, words);
-        let invocation = Invocation {
-            of,
-            line,
-            code,
-            batch,
-            mapping_id,
-            deadline_ms,
-            calls: 0,
-            is_faulty: false,
-            is_stalled: false,
-            excuses: Excuses::default(),
-            refused: BTreeSet::new(),
-        };
-        self.invocations.insert(id, invocation);
-        self.schedule(deadline_ms, Event::Timeout(id));
-        self.step(id);
-    }
-
-    /// Lets an invocation run to its next call, or to its end.
-    fn step(&mut self, id: u64) {
-        let invocation = self.invocations.get_mut(&id).expect("it runs");
-        invocation.line.state().now_ms = self.now_ms;
-        match invocation.code.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
-            Poll::Pending => {
-                let request = invocation.line.state().request.take();
-                let (call, budget_ms) = request.expect("whoever waits has made a call");
-                self.begin(id, call, budget_ms);
-            }
-            Poll::Ready(ended) => self.end(id, ended),
-        }
-    }
-
-    // Endings.
-
-    fn end(&mut self, id: u64, ended: Ended) {
-        let invocation = self.invocations.remove(&id).expect("it ran");
-        let is_in_time = self.now_ms <= invocation.deadline_ms;
-        assert!(is_in_time || invocation.is_stalled, "G12: an answer comes before the deadline");
-        match ended {
-            Ended::Processed(report) => {
-                self.note("processed", id, || format!("{:?}", report.outcomes));
-                let is_late = self.now_ms + TIME_LEFT_MS_MAX >= invocation.deadline_ms;
-                self.books.answered(&invocation.batch.messages, &report, &invocation.excuses, is_late);
-                let Some(mapping_id) = invocation.mapping_id else { return };
-                let failed = report.failed.iter().map(|&at| &self.books.messages[invocation.batch.messages[at]]);
-                let failures: Vec<Value> =
-                    failed.map(|accepted| json!({ "itemIdentifier": accepted.message_id })).collect();
-                let response = json!({ "batchItemFailures": failures });
-                self.complete_queue(mapping_id, &Outcome::Succeeded(Some(response)));
-            }
-            Ended::Projected(report) => {
-                self.note("projected", id, || format!("{report:?}"));
-                let is_excused = invocation.excuses.is_any || invocation.is_faulty;
-                assert!(is_excused || report.outcome == project::Outcome::Done, "G9: {report:?} without a cause");
-                let Some(mapping_id) = invocation.mapping_id else { return };
-                let outcome = match &report.outcome {
-                    project::Outcome::Done => response(&StreamResponse::done()),
-                    project::Outcome::FailedFrom(sequence) => response(&StreamResponse::failed_from(sequence)),
-                    project::Outcome::Failed => Outcome::FunctionError,
-                };
-                self.complete_stream(mapping_id, &outcome);
-            }
-        }
-    }
-
-    fn crash(&mut self, id: u64) {
-        let Some(invocation) = self.invocations.remove(&id) else { return };
-        self.note("crash", id, String::new);
-        self.give_up(&invocation, &Outcome::FunctionError);
-    }
-
-    /// Lambda ends it, or believes so while it stands still and will go on.
-    fn time_out(&mut self, id: u64) {
-        let Some(mut invocation) = self.invocations.remove(&id) else { return };
-        assert!(invocation.is_stalled, "G12: an answer comes before the deadline");
-        self.note("time-out", id, String::new);
-        self.give_up(&invocation, &Outcome::TimedOut);
-        if self.random.bool() {
-            invocation.mapping_id = None;
-            self.invocations.insert(id, invocation);
-        }
-    }
-
-    fn give_up(&mut self, invocation: &Invocation, outcome: &Outcome) {
-        match (invocation.mapping_id, invocation.of) {
-            (None, _) => {}
-            (Some(mapping_id), Function::Processor) => self.complete_queue(mapping_id, outcome),
-            (Some(mapping_id), Function::Projector) => self.complete_stream(mapping_id, outcome),
-        }
-    }
-
-    fn complete_queue(&mut self, mapping_id: u64, outcome: &Outcome) {
-        self.is_queue_stirred = true;
-        let completion = self.queue_mapping.complete(self.now_ms, &mut self.sqs, mapping_id, outcome);
-        for message_id in completion.expect("it ran").deleted {
-            self.books.acknowledged(&message_id);
-        }
-    }
-
-    fn complete_stream(&mut self, mapping_id: u64, outcome: &Outcome) {
-        self.is_stream_stirred = true;
-        let discarded = self.stream_mapping.complete(self.now_ms, mapping_id, outcome).expect("it ran");
-        for discarded in discarded {
-            self.discard(&discarded.sequence_numbers);
-        }
-    }
-
-    // The end.
-
     fn check_end(&mut self) {
-        assert!(self.invocations.is_empty(), "G12: every invocation ends");
+        hold!(G12, self.invocations.is_empty(), "an invocation does not end");
         let rest = self.sqs.peek(self.now_ms, QUEUE, 1).expect("there is a queue");
-        assert!(rest.is_empty(), "G4: a message stays in the queue: {rest:?}");
         let dead = self.sqs.peek(self.now_ms, DEAD_LETTER_QUEUE, usize::MAX).expect("there is a queue");
         let dead: BTreeSet<String> = dead.into_iter().map(|message| message.message_id).collect();
         self.totals.dead = dead.len() as u64;
-        self.books.check_end(self.scenario.regime, &dead);
-        let mut fold = Projection::default();
-        for logged in &self.stream.log {
-            let is_answered_for = logged.is_counted || logged.is_discarded;
-            assert!(
-                is_answered_for || matches!(logged.meaning, Meaning::Nothing),
-                "G9: record {} is neither counted nor announced",
-                logged.sequence_number
-            );
-            match &logged.meaning {
-                Meaning::Appended(entry) if logged.is_counted => fold.append(entry),
-                Meaning::Revalidated(entry) if logged.is_counted => fold.revalidate(entry),
-                _ => {}
-            }
+        check_queues(self.scenario.regime, &rest, &dead);
+        self.expectations.check_that_nothing_is_lost(&dead);
+        if self.scenario.regime == Regime::Budgeted {
+            self.expectations.check_order();
         }
-        assert_eq!(self.projections.projection(), fold, "G9: the counts are the fold of the ledger");
-        let tenants = self.metric_tenants.len();
-        assert!(tenants <= self.scenario.metric_places_max + 1, "G12: {tenants} tenants have a metric dimension");
+        check_counts(&self.stream, &self.projections);
+        self.expectations.check_bounds(self.scenario.metric_places_max, &self.projections);
     }
 }
 
 impl Ending {
-    /// What the ledger says of each tenant, without what depends on the others: times of arrival and SQS's numbers.
+    /// What the ledger says in the end.
     pub fn view(&self) -> View {
-        let mut view = View::new();
-        for item in self.tables.items(Table::Entries) {
-            let text = |name: &str| text_of(&item, name).unwrap_or_default().to_owned();
-            let sk = text(attribute::SK);
-            let is_named_by_queue = item.contains_key(attribute::ATTRIBUTED_BY);
-            let key = if is_named_by_queue { sk[..30].to_owned() } else { sk };
-            let body = (item.get(attribute::PAYLOAD), item.get(attribute::RAW), item.get(attribute::REASON));
-            let line = format!("{key} {} {body:?}", text(attribute::STATUS));
-            view.entry(text(attribute::TENANT_ID)).or_default().insert(line);
-        }
-        view
+        view(&self.tables)
     }
-}
-
-fn message(received: ReceivedMessage) -> Message {
-    let ReceivedMessage { message_id, body, system_attributes, .. } = received;
-    let attribute = |name: &str| system_attributes.get(name).cloned();
-    Message {
-        message_id,
-        body,
-        group_id: attribute("MessageGroupId"),
-        sequence_number: attribute("SequenceNumber"),
-        sent_at_ms: attribute("SentTimestamp").and_then(|text| text.parse().ok()),
-        receive_count: attribute("ApproximateReceiveCount").and_then(|text| text.parse().ok()).expect("a count"),
-    }
-}
-
-fn response(response: &StreamResponse) -> Outcome {
-    Outcome::Succeeded(Some(serde_json::to_value(response).expect("a response is JSON")))
 }

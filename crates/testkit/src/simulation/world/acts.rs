@@ -1,6 +1,6 @@
 //! What happens beside the pipeline: what operators do, and what AWS does by itself.
 
-use super::{calls::identity_of, *};
+use super::*;
 
 impl World<'_> {
     pub(super) fn act(&mut self, act: Act) {
@@ -22,7 +22,7 @@ impl World<'_> {
             }
             Act::Delete => {
                 let Some(item) = self.entry(|_| true) else { return };
-                self.tables.delete_entry(&item);
+                self.tables.delete(Table::Entries, &item);
                 self.removed(Table::Entries, item, false);
             }
             Act::Touch => {
@@ -92,9 +92,9 @@ impl World<'_> {
             invocation.excuses.identities.insert(identity.clone());
         }
         match table {
-            Table::Claims => self.books.claim_removed(&identity),
+            Table::Claims => self.expectations.claim_removed(&identity),
             Table::Entries => {
-                self.books.entry_removed(&identity, text_of(&item, attribute::SK).expect("a key"));
+                self.expectations.entry_removed(&identity, text_of(&item, attribute::SK).expect("a key"));
                 self.change_as(REMOVE, is_by_ttl, item, Meaning::Nothing);
             }
         }

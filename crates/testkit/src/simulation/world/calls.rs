@@ -53,7 +53,9 @@ impl World<'_> {
         let fault = if refused.is_empty() { self.fault_of_call(id, &call) } else { Some(Fault::SomeRefused) };
         let code =
             *pick(&mut self.random, &["ThrottlingError", "InternalServerError", "AccessDenied", "BrandNewError"]);
-        self.note("call", id, || format!("{} {}", call.name(), fault.map(Fault::name).unwrap_or_default()));
+        self.note("call", id, || {
+            format!("{} {}", call.name(), fault.map(|fault| fault.to_string()).unwrap_or_default())
+        });
         let latency_ms = self.random.u64(2..30).min(budget_ms);
         let takes_ms = latency_ms + self.time_of_bytes_ms(&call);
         let chosen = match fault {
@@ -64,11 +66,7 @@ impl World<'_> {
         let is_lasting = self.random.bool();
         let invocation = self.invocations.get_mut(&id).expect("it runs");
         invocation.calls += 1;
-        let calls_max = match invocation.of {
-            Function::Processor => PROCESSOR_CALLS_MAX,
-            Function::Projector => PROJECTOR_CALLS_MAX,
-        };
-        assert!(invocation.calls <= calls_max, "G12: calls are bounded");
+        check_calls(invocation.of, invocation.calls);
         if let Some(fault) = fault {
             self.totals.faults += 1;
             invocation.is_faulty = true;
@@ -141,39 +139,28 @@ impl World<'_> {
 
     /// What the bytes that a call of the processor carries, there and back, take of its time.
     fn time_of_bytes_ms(&self, call: &Call) -> u64 {
-        let bytes_of = |found: &Found| match found {
-            Found::Item(item) => item_bytes(item),
-            Found::Absent | Found::Unprocessed => 0,
-        };
-        let bytes: usize = match call {
+        let bytes = match call {
             _ if self.scenario.ns_per_byte == 0 => 0,
-            Call::Insert(_, items) => items.iter().map(item_bytes).sum(),
-            Call::Read(table, keys) => {
-                let found = ready(self.tables.read(*table, keys.clone(), 0));
-                found.iter().flatten().map(bytes_of).sum()
-            }
-            _ => 0,
+            Call::Read(table, keys) => Answer::Found(ready(self.tables.read(*table, keys.clone(), 0))).item_bytes(),
+            call => call.item_bytes(),
         };
         bytes as u64 * self.scenario.ns_per_byte / 1_000_000
     }
 
     /// Some of the parts of a call, at least one.
     fn choose(&mut self, call: &Call) -> BTreeSet<usize> {
-        let parts = match call {
-            Call::Insert(_, items) | Call::Read(_, items) => items.len(),
-            Call::ReadProjections(keys) => keys.len(),
-            Call::Transact(updates) => updates.len(),
-            Call::Update(_) | Call::Publish(_) | Call::Put(_) | Call::Send(_) | Call::Sleep => 1,
-        };
-        let mut chosen: BTreeSet<usize> = (0..parts).filter(|_| self.random.u8(..3) == 0).collect();
-        chosen.insert(self.random.usize(..parts));
+        let mut chosen: BTreeSet<usize> = (0..call.parts()).filter(|_| self.random.u8(..3) == 0).collect();
+        chosen.insert(self.random.usize(..call.parts()));
         chosen
     }
 
     pub(super) fn take_effect(&mut self, id: u64, context: &Batch, call: Call, then: Then) {
         self.note("effect", id, || call.name());
         let answer = match &then {
-            Then::Some { chosen, are_done, code } => self.apply_some(id, context, call, chosen, *are_done, code),
+            Then::Some { chosen, are_done, code } => {
+                let apply = async |call| self.apply(id, context, call);
+                ready(call.make_partly(chosen, *are_done, Refusal::transient(code), apply))
+            }
             _ => self.apply(id, context, call),
         };
         match then {
@@ -186,51 +173,8 @@ impl World<'_> {
 
     pub(super) fn answer(&mut self, id: u64, answer: Answer) {
         if let Some(invocation) = self.invocations.get_mut(&id) {
-            invocation.line.state().answer = Some(answer);
+            invocation.stub.answer(answer);
             self.step(id);
-        }
-    }
-
-    fn apply_some(
-        &mut self,
-        id: u64,
-        context: &Batch,
-        call: Call,
-        chosen: &BTreeSet<usize>,
-        are_done: bool,
-        code: &'static str,
-    ) -> Answer {
-        let refusal = || Refusal::transient(code);
-        match call {
-            Call::Insert(table, items) => {
-                let mut answers = vec![Inserted::Refused(refusal()); items.len()];
-                let parts = items.into_iter().enumerate().filter(|(at, _)| are_done || !chosen.contains(at));
-                let (places, items): (Vec<usize>, Vec<Item>) = parts.unzip();
-                if !items.is_empty() {
-                    let done = self.insert(id, context, table, items);
-                    let told = places.into_iter().zip(done).filter(|(at, _)| !chosen.contains(at));
-                    told.for_each(|(at, answer)| answers[at] = answer);
-                }
-                Answer::Inserted(Ok(answers))
-            }
-            Call::Read(..) | Call::ReadProjections(_) => {
-                let Answer::Found(Ok(mut found)) = self.apply(id, context, call) else {
-                    unreachable!("a read finds something or nothing")
-                };
-                chosen.iter().for_each(|&at| found[at] = Found::Unprocessed);
-                Answer::Found(Ok(found))
-            }
-            Call::Transact(updates) if !are_done => {
-                let reason = |at| if chosen.contains(&at) { Cancellation::Busy } else { Cancellation::None };
-                Answer::Transacted(Ok(Transacted::Cancelled((0..updates.len()).map(reason).collect())))
-            }
-            call => {
-                let refused = call.refused(refusal());
-                if are_done {
-                    self.apply(id, context, call);
-                }
-                refused
-            }
         }
     }
 
@@ -242,36 +186,24 @@ impl World<'_> {
             Call::ReadProjections(keys) => Answer::Found(self.projections.read(&keys)),
             Call::Update(update) => Answer::Updated(self.projections.update(update)),
             Call::Transact(updates) => {
-                let before = self.checkpoints(context);
+                let before = self.checkpoint(context);
                 let answer = self.projections.transact(updates);
                 if answer == Ok(Transacted::Done) {
-                    self.count(context, &before);
+                    let after = self.checkpoint(context);
+                    self.expectations.passed(&mut self.stream, &context.records, &before, &after);
                 }
                 Answer::Transacted(answer)
             }
             Call::Publish(message) => {
-                assert!(!message.body.contains(MARKER) && !message.subject.contains(MARKER), "G11: {message:?}");
-                self.alerts.published(self.now_ms, &message);
+                self.expectations.published(self.now_ms, &message);
                 Answer::Done(Ok(()))
             }
             Call::Put(data) => {
-                for (name, value) in data.iter().flat_map(|datum| &datum.sample.dimensions) {
-                    assert!(!value.contains(MARKER), "G11: the dimension {name} is {value}");
-                    if name == dimension::TENANT_ID {
-                        self.metric_tenants.insert(value.clone());
-                    }
-                }
+                self.expectations.measured(&data);
                 Answer::Done(Ok(()))
             }
             Call::Send(body) => {
-                assert!(!body.contains(MARKER), "G11: {body}");
-                let body: Value = serde_json::from_str(&body).expect("a failure is JSON");
-                let records = body["records"].as_array().into_iter().flatten();
-                for number in records.filter_map(|record| record["sequenceNumber"].as_str()) {
-                    let meaning = &self.stream.get(number).meaning;
-                    assert!(matches!(meaning, Meaning::Unreadable), "G9: {meaning:?} is reported as unreadable");
-                    self.reported.insert(number.to_owned());
-                }
+                self.expectations.reported(&body, &self.stream);
                 Answer::Done(Ok(()))
             }
             Call::Sleep => Answer::Done(Ok(())),
@@ -284,33 +216,27 @@ impl World<'_> {
         let mut appended = Vec::new();
         for (item, answer) in items.into_iter().zip(&answers) {
             match (answer, table) {
-                (Inserted::Done, Table::Claims) => self.books.claimed(&item, &context.messages),
+                (Inserted::Done, Table::Claims) => self.expectations.claimed(&item, &context.messages),
                 (Inserted::Done, Table::Entries) => {
-                    let message = self.books.appended(&item, &context.messages);
+                    let message = self.expectations.appended(&item, &context.messages);
                     appended.push(message);
                     let summary = EntrySummary::from_item(&item).expect("an entry can be counted");
-                    let counted_type = self.books.messages[message].recipe.counted_type();
-                    assert_eq!(
-                        summary.counted_type(),
-                        counted_type,
-                        "G9: the type that {:?} counts under",
-                        summary.key
-                    );
+                    self.expectations.check_type(message, &summary);
                     self.change("INSERT", item, Meaning::Appended(summary));
                 }
                 (Inserted::Exists, _) => {}
-                (Inserted::Refused(refusal), _) => panic!("G4: DynamoDB refuses {item:?}: {refusal:?}"),
+                (Inserted::Refused(refusal), _) => refused_content(&item, refusal),
             }
         }
         // Where nobody waits for it any more, something went wrong before.
         if let Some(invocation) = self.invocations.get(&id) {
-            self.books.check_prefix(&appended, &context.messages, &requested, &invocation.excuses);
+            self.expectations.check_prefix(&appended, &context.messages, &requested, &invocation.excuses);
         }
         answers
     }
 
-    /// The checkpoints of the shards a batch is of, which is one.
-    fn checkpoints(&self, context: &Batch) -> Option<String> {
+    /// The checkpoint of the shard that a batch is of.
+    fn checkpoint(&self, context: &Batch) -> Option<String> {
         let shard = self.shard_of(context)?;
         let item = self.projections.get(&ProjectionKey::checkpoint(&Stream::shard_id(shard)))?;
         text_of(item, attribute::SEQUENCE_NUMBER).map(str::to_owned)
@@ -318,30 +244,6 @@ impl World<'_> {
 
     fn shard_of(&self, context: &Batch) -> Option<usize> {
         Some(self.stream.get(context.records.first()?).shard)
-    }
-
-    /// A transaction has moved the checkpoint: what it has passed is counted, once, and told (G9, G10).
-    fn count(&mut self, context: &Batch, before: &Option<String>) {
-        let after = self.checkpoints(context);
-        assert!(after > *before, "G9: the checkpoint goes from {before:?} to {after:?}");
-        for number in &context.records {
-            let padded = Some(format!("{number:0>40}"));
-            if padded <= *before || padded > after {
-                continue;
-            }
-            let logged = self.stream.find(number);
-            assert!(!logged.is_counted, "G9: record {number} is counted twice");
-            logged.is_counted = true;
-            match &logged.meaning {
-                Meaning::Appended(entry) if entry.verdict == Verdict::Invalid => {
-                    assert!(self.alerts.covers(entry), "G10: record {number} is done, and no alert covers {entry:?}");
-                }
-                Meaning::Unreadable => {
-                    assert!(self.reported.contains(number), "G9: record {number} cannot be read, and nobody says so");
-                }
-                Meaning::Appended(_) | Meaning::Revalidated(_) | Meaning::Nothing => {}
-            }
-        }
     }
 }
 
@@ -354,36 +256,5 @@ impl Invocation {
             }
             _ => BTreeSet::new(),
         }
-    }
-}
-
-impl Excuses {
-    fn add(&mut self, call: &Call, chosen: &BTreeSet<usize>) {
-        match call {
-            Call::Insert(table, items) | Call::Read(table, items) => {
-                self.identities.extend(chosen.iter().map(|&at| identity_of(*table, &items[at])));
-            }
-            _ => self.is_any = true,
-        }
-    }
-}
-
-/// Tenant and event id of a claim, or of an entry.
-pub(super) fn identity_of(table: Table, item: &Item) -> String {
-    let text = |name: &str| text_of(item, name).unwrap_or_default();
-    match table {
-        Table::Claims => text(attribute::PK).to_owned(),
-        Table::Entries => {
-            let event_id = text(attribute::SK).split(KEY_SEPARATOR).nth(1).unwrap_or_default();
-            format!("{}{KEY_SEPARATOR}{event_id}", text(attribute::TENANT_ID))
-        }
-    }
-}
-
-/// The model's tables answer at once.
-fn ready<T>(future: impl Future<Output = T>) -> T {
-    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(answer) => answer,
-        Poll::Pending => unreachable!("it waits for nothing"),
     }
 }

@@ -15,7 +15,7 @@ use ledger::{
     },
 };
 
-use crate::tables::{READ_KEYS_MAX, is_attribute, is_key};
+use super::tables::{READ_KEYS_MAX, is_attribute, is_key};
 
 #[derive(Clone, Debug, Default)]
 pub struct MemoryProjections {

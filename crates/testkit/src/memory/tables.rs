@@ -55,14 +55,10 @@ impl MemoryTables {
         self.lock().entry(table).or_default().insert(key, item);
     }
 
-    pub fn delete_claim(&self, pk: &str) {
-        self.lock().entry(Table::Claims).or_default().remove(&(pk.to_owned(), None));
-    }
-
-    /// Deletes the entry that has this one's key.
-    pub fn delete_entry(&self, entry: &Item) {
-        let key = key_of(Table::Entries, entry).expect("the entry has the table's key");
-        self.lock().entry(Table::Entries).or_default().remove(&key);
+    /// Deletes the item that has this one's key.
+    pub fn delete(&self, table: Table, item: &Item) {
+        let key = key_of(table, item).expect("the item has the table's key");
+        self.lock().entry(table).or_default().remove(&key);
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<Table, BTreeMap<Key, Item>>> {

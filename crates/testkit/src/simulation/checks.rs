@@ -1,0 +1,171 @@
+//! What is expected of the pipeline, from what was sent, claimed, recorded and published so far. Each clause of the
+//! contract has a module that holds what happens against it.
+
+mod g10_alerts;
+mod g11_no_values;
+mod g12_bounded_work;
+mod g1_nothing_lost;
+mod g2_once;
+mod g3_conflicts;
+mod g4_no_poison;
+mod g5_group_isolation;
+mod g6_order;
+mod g7_isolation;
+mod g8_exact;
+mod g9_projections;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+pub use g4_no_poison::{check_queues, refused_content};
+pub use g5_group_isolation::Excuses;
+pub use g7_isolation::{View, check_non_interference, view};
+pub use g9_projections::{check_counts, check_report};
+pub use g12_bounded_work::{check_calls, check_deadline};
+use ledger::{Attribute, FailureClass, Item, entry::attribute, ids::KEY_SEPARATOR, item::text_of, ports::Table};
+
+use super::recipe::Recipe;
+use crate::alerts::AlertBook;
+
+/// A message the queue has taken.
+#[derive(Debug)]
+pub struct Accepted {
+    pub recipe: Recipe,
+    pub message_id: String,
+    pub sequence_number: String,
+    pub sent_ms: u64,
+    is_acknowledged: bool,
+}
+
+/// A claim that was made; `message` brought it.
+#[derive(Debug)]
+struct Claimed {
+    message: usize,
+    is_swept: bool,
+}
+
+/// An entry that was appended.
+#[derive(Debug)]
+struct Appended {
+    message: usize,
+    sk: String,
+    class: Option<FailureClass>,
+    is_removed: bool,
+}
+
+/// Tenant and event id, as the key of a claim has them.
+type Identity = String;
+
+#[derive(Debug)]
+pub struct Expectations {
+    /// Numbered as they were accepted.
+    pub messages: Vec<Accepted>,
+    by_id: BTreeMap<String, usize>,
+    claims: BTreeMap<Identity, Vec<Claimed>>,
+    entries: BTreeMap<Identity, Vec<Appended>>,
+    /// Sequence numbers of unreadable records that the failures queue has.
+    reported: BTreeSet<String>,
+    metric_tenants: BTreeSet<String>,
+    alerts: AlertBook,
+}
+
+impl Expectations {
+    pub fn new(alert_window_ms: u64) -> Self {
+        Self {
+            messages: Vec::new(),
+            by_id: BTreeMap::new(),
+            claims: BTreeMap::new(),
+            entries: BTreeMap::new(),
+            reported: BTreeSet::new(),
+            metric_tenants: BTreeSet::new(),
+            alerts: AlertBook::new(alert_window_ms),
+        }
+    }
+
+    pub fn accept(&mut self, recipe: &Recipe, message_id: String, sequence_number: String, sent_ms: u64) {
+        self.by_id.insert(message_id.clone(), self.messages.len());
+        let recipe = recipe.clone();
+        self.messages.push(Accepted { recipe, message_id, sequence_number, sent_ms, is_acknowledged: false });
+    }
+
+    pub fn find(&self, message_id: &str) -> usize {
+        self.by_id[message_id]
+    }
+
+    /// A claim was inserted for one of the messages of a batch.
+    pub fn claimed(&mut self, item: &Item, batch: &[usize]) {
+        let identity = identity_of(Table::Claims, item);
+        let message = self.source(Table::Claims, item, batch);
+        self.check_that_no_claim_lives(&identity);
+        self.claims.entry(identity).or_default().push(Claimed { message, is_swept: false });
+    }
+
+    /// An entry was inserted for one of the messages of a batch; returns which.
+    pub fn appended(&mut self, item: &Item, batch: &[usize]) -> usize {
+        let identity = identity_of(Table::Entries, item);
+        let message = self.source(Table::Entries, item, batch);
+        self.check_content(message, item);
+        let class = self.check_verdict(message, item);
+        self.check_conflict(&identity, message, class, item);
+        self.check_winner(&identity, message, class);
+        self.check_time(&identity, message, class, item);
+        let sk = text_of(item, attribute::SK).expect("an entry has a sort key").to_owned();
+        let entry = Appended { message, sk, class, is_removed: false };
+        self.entries.entry(identity.clone()).or_default().push(entry);
+        self.check_ready_entries(&identity);
+        message
+    }
+
+    /// A claim is deleted.
+    pub fn claim_removed(&mut self, identity: &str) {
+        for claim in self.claims.get_mut(identity).into_iter().flatten() {
+            claim.is_swept = true;
+        }
+    }
+
+    /// An entry is deleted: an equal event may be recorded again, whatever claim it finds.
+    pub fn entry_removed(&mut self, identity: &str, sk: &str) {
+        for entry in self.entries.get_mut(identity).into_iter().flatten() {
+            entry.is_removed |= entry.sk == sk;
+        }
+    }
+
+    /// The key that a message's claim would have, and the one that its entry has without.
+    fn identity(&self, message: usize) -> Identity {
+        let Accepted { recipe, message_id, .. } = &self.messages[message];
+        let event_id = if recipe.kind.has_identity() { recipe.event_id } else { message_id };
+        format!("{}{KEY_SEPARATOR}{event_id}", recipe.owner())
+    }
+
+    fn claims(&self, identity: &str) -> &[Claimed] {
+        self.claims.get(identity).map_or(&[], Vec::as_slice)
+    }
+
+    /// Whether the ledger has, or has had, an entry with this content under this identity.
+    fn is_durable(&self, message: usize) -> bool {
+        let recipe = &self.messages[message].recipe;
+        let is_it = |entry: &Appended| {
+            let other = &self.messages[entry.message].recipe;
+            entry.message == message || (recipe.kind.has_identity() && other.is_equal(recipe))
+        };
+        self.entries.get(&self.identity(message)).is_some_and(|entries| entries.iter().any(is_it))
+    }
+}
+
+/// Tenant and event id of a claim, or of an entry.
+pub fn identity_of(table: Table, item: &Item) -> Identity {
+    let text = |name: &str| text_of(item, name).unwrap_or_default();
+    match table {
+        Table::Claims => text(attribute::PK).to_owned(),
+        Table::Entries => {
+            let event_id = text(attribute::SK).split(KEY_SEPARATOR).nth(1).unwrap_or_default();
+            format!("{}{KEY_SEPARATOR}{event_id}", text(attribute::TENANT_ID))
+        }
+    }
+}
+
+/// Why an entry says that it is INVALID.
+fn class_of(item: &Item) -> Option<FailureClass> {
+    let Some(Attribute::M(failure)) = item.get(attribute::FAILURE) else { return None };
+    let class = failure.get("class")?.as_str()?;
+    Some(FailureClass::parse(class).expect("a class"))
+}
