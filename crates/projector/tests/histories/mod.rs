@@ -74,7 +74,7 @@ struct History {
 }
 
 impl History {
-    #[expect(clippy::print_stdout, reason = "the person who runs the test reads it")]
+    #[expect(clippy::print_stdout, reason = "names the history that fails")]
     fn run(seed: u64, has_faults: bool) -> Self {
         println!("history {seed}");
         let mut random = Rng::with_seed(seed);
