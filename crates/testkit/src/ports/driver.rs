@@ -14,7 +14,7 @@ use ledger::{
     projection::Projection,
 };
 use processor::process;
-use projector::{Batch, Report, Settings};
+use projector::{Batch, Report, Settings, project};
 
 use super::{Answer, Call, Fault, Kind, PortStub, ready};
 use crate::memory::projections::MemoryProjections;
@@ -251,7 +251,7 @@ impl<T: Tables> Driver<&T> {
         mut before: impl AsyncFnMut(Kind),
     ) -> process::Report {
         let deadline_ms = self.now_ms + timeout_ms;
-        let code = async |stub: PortStub| process::process(&stub, &stub, settings, messages, deadline_ms).await;
+        let code = async |stub: PortStub| process::process(&stub.of_processor(), settings, messages, deadline_ms).await;
         let report = self.run([code], &[0], async |_, call| before(call.kind()).await).await.pop();
         assert!(self.now_ms <= deadline_ms, "G12: the answer comes before the deadline");
         let report = report.expect("no crash is planned");
@@ -282,7 +282,8 @@ impl Driver<ProjectorAws> {
         mut before: impl FnMut(&mut MemoryProjections, &Call),
     ) -> Vec<Report> {
         let deadline_ms = self.now_ms + timeout_ms;
-        let code = |batch| async move |stub: PortStub| stub.services().project(settings, batch, deadline_ms).await;
+        let code =
+            |batch| async move |stub: PortStub| project(&stub.of_projector(), settings, batch, deadline_ms).await;
         let before = async |aws: &mut ProjectorAws, call: &Call| before(&mut aws.projections, call);
         let reports = ready(self.run(batches.into_iter().map(code), turns, before));
         assert!(self.now_ms <= deadline_ms, "G12: an answer comes before the deadline");
