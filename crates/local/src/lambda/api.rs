@@ -12,13 +12,13 @@ use crate::lambda::{
 };
 
 /// Path prefix of the REST API.
-pub const PATH_PREFIX: &str = "/2015-03-31/functions/";
+pub(crate) const PATH_PREFIX: &str = "/2015-03-31/functions/";
 
 /// Bytes of a synchronous payload.
 const PAYLOAD_BYTES_MAX: usize = 6 * 1024 * 1024;
 
 /// Serves the invoke REST API; `path` is what follows [`PATH_PREFIX`].
-pub async fn serve(
+pub(crate) async fn serve(
     functions: &Functions,
     method: &Method,
     path: &str,

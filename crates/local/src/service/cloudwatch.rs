@@ -15,13 +15,13 @@ use crate::{
 };
 
 /// XML namespace of CloudWatch answers.
-pub const NAMESPACE: &str = "http://monitoring.amazonaws.com/doc/2010-08-01/";
+pub(crate) const NAMESPACE: &str = "http://monitoring.amazonaws.com/doc/2010-08-01/";
 
 /// The statistics that `GetMetricStatistics` returns as members of their own.
 const PLAIN_STATISTICS: [&str; 5] = ["SampleCount", "Average", "Sum", "Minimum", "Maximum"];
 
 /// Runs one operation.
-pub fn call(shared: &SharedState, operation: &str, body: Value) -> Result<Value, ApiError> {
+pub(crate) fn call(shared: &SharedState, operation: &str, body: Value) -> Result<Value, ApiError> {
     match operation {
         "PutMetricData" => {
             let request: PutMetricData = input(body)?;

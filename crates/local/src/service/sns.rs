@@ -21,10 +21,10 @@ use crate::{
 };
 
 /// XML namespace of SNS answers.
-pub const NAMESPACE: &str = "http://sns.amazonaws.com/doc/2010-03-31/";
+pub(crate) const NAMESPACE: &str = "http://sns.amazonaws.com/doc/2010-03-31/";
 
 /// Runs one operation.
-pub fn call(shared: &SharedState, operation: &str, body: Value) -> Result<Value, ApiError> {
+pub(crate) fn call(shared: &SharedState, operation: &str, body: Value) -> Result<Value, ApiError> {
     match operation {
         "CreateTopic" => {
             let request: CreateTopic = input(body)?;

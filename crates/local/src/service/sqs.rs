@@ -29,7 +29,7 @@ const BATCH_BYTES_MAX: usize = 1_048_576;
 const WAIT_SECONDS_MAX: u64 = 20;
 
 /// SQS as clients see it.
-pub struct Sqs<'a> {
+pub(crate) struct Sqs<'a> {
     pub shared: &'a SharedState,
     pub deployment: &'a Deployment,
     /// Ends waiting receives.
@@ -38,7 +38,7 @@ pub struct Sqs<'a> {
 
 impl Sqs<'_> {
     /// Runs one operation.
-    pub async fn call(&self, operation: &str, body: Value) -> Result<Value, ApiError> {
+    pub(crate) async fn call(&self, operation: &str, body: Value) -> Result<Value, ApiError> {
         match operation {
             "CreateQueue" => self.create_queue(input(body)?),
             "DeleteQueue" => self.delete_queue(input(body)?),
@@ -376,7 +376,7 @@ struct Message {
 /// A message attribute on the wire, shared with SNS.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub struct Attribute {
+pub(crate) struct Attribute {
     data_type: String,
     string_value: Option<String>,
     binary_value: Option<String>,
@@ -483,7 +483,7 @@ impl Wanted<'_> {
 }
 
 /// Reads message attributes as SQS and SNS clients send them.
-pub fn message_attributes(attributes: BTreeMap<String, Attribute>) -> Result<MessageAttributes, ApiError> {
+pub(crate) fn message_attributes(attributes: BTreeMap<String, Attribute>) -> Result<MessageAttributes, ApiError> {
     let mut read = MessageAttributes::new();
     for (name, attribute) in attributes {
         let value = match (attribute.string_value, attribute.binary_value) {

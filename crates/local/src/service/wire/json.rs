@@ -11,7 +11,7 @@ use super::ApiError;
 const CONTENT_TYPE: &str = "application/x-amz-json-1.0";
 
 /// Reads a request body; an empty one is an empty object.
-pub fn decode(body: &Bytes) -> Result<Value, ApiError> {
+pub(crate) fn decode(body: &Bytes) -> Result<Value, ApiError> {
     if body.is_empty() {
         return Ok(json!({}));
     }
@@ -19,7 +19,7 @@ pub fn decode(body: &Bytes) -> Result<Value, ApiError> {
 }
 
 /// Writes an answer.
-pub fn encode(answer: Result<Value, ApiError>) -> Response<Body> {
+pub(crate) fn encode(answer: Result<Value, ApiError>) -> Response<Body> {
     let response = Response::builder()
         .header("content-type", CONTENT_TYPE)
         .header("x-amzn-requestid", uuid::Uuid::new_v4().to_string());

@@ -3,7 +3,7 @@
 use crate::Catcher::{self, Simulation, Test};
 
 /// One bug.
-pub struct Bug {
+pub(crate) struct Bug {
     pub clause: &'static str,
     pub name: &'static str,
     pub file: &'static str,
@@ -30,7 +30,7 @@ const fn by(target: (&'static str, &'static str), name: &'static str) -> Catcher
     Test { package: target.0, target: target.1, name }
 }
 
-pub const BUGS: &[Bug] = &[
+pub(crate) const BUGS: &[Bug] = &[
     Bug {
         clause: "G1",
         name: "acknowledge what DynamoDB kept refusing",
