@@ -65,6 +65,7 @@ impl Aws for ProjectorAws {
     }
 }
 
+/// The code under test, and what its calls meet.
 pub struct Driver<A> {
     pub aws: A,
     pub now_ms: u64,
@@ -85,7 +86,7 @@ struct Planned {
     made: usize,
     numbers: (Bound<usize>, Bound<usize>),
     fault: Fault,
-    /// None means all.
+    /// All of them, where none is named.
     parts: BTreeSet<usize>,
     refusal: Refusal,
     /// How long a call takes.
