@@ -7,11 +7,11 @@ use cloudsim::{
     deployment::Role,
 };
 use dynoxide::DynoxideError;
-use ledger::{EntryKey, Item, entry::attribute, metric::NAMESPACE, projection::Verdict};
+use ledger::{Item, metric::NAMESPACE, projection::Verdict};
 use serde::Serialize;
 
 use crate::{
-    reconciliation::{Reconciliation, count, count_all, text},
+    reconciliation::{Reconciliation, columns, count, count_all, newest},
     services::Services,
     state::State,
 };
@@ -28,7 +28,7 @@ const METRICS_AFTER_MS: u64 = 3 * HOUR_MS;
 
 /// The outcome of a run.
 #[derive(Debug, Serialize)]
-pub(super) struct Report {
+pub struct Report {
     /// `true` where each event sent became an entry, each entry was counted, and nothing was given up.
     pub landed: bool,
     /// Events sent in this run.
@@ -48,7 +48,7 @@ pub(super) struct Report {
 
 /// A metric over all time.
 #[derive(Debug, Serialize)]
-pub(super) struct MetricValue {
+pub struct MetricValue {
     pub name: String,
     pub dimensions: BTreeMap<String, String>,
     /// `Sum` for counts, `Average` for the rest.
@@ -59,7 +59,7 @@ pub(super) struct MetricValue {
 
 /// What was there when a run began.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Before {
+pub struct Before {
     entries: u64,
     given_up: u64,
 }
@@ -70,20 +70,14 @@ impl Before {
     /// # Errors
     ///
     /// The tables cannot be read.
-    pub(super) fn read(services: &Services) -> Result<Self, DynoxideError> {
+    pub fn read(services: &Services) -> Result<Self, DynoxideError> {
         Ok(Self { entries: count_all(&Reconciliation::read(services)?.recorded), given_up: given_up(services) })
     }
 }
 
 impl Report {
     /// Sums a run up that sent `sent` events.
-    pub(super) fn new(
-        services: &Services,
-        reconciled: &Reconciliation,
-        sent: u64,
-        before: Before,
-        elapsed: Duration,
-    ) -> Self {
+    pub fn new(services: &Services, reconciled: &Reconciliation, sent: u64, before: Before, elapsed: Duration) -> Self {
         let (ready, invalid) =
             (count(&reconciled.recorded, Verdict::Ready), count(&reconciled.recorded, Verdict::Invalid));
         let given_up = given_up(services).saturating_sub(before.given_up);
@@ -101,7 +95,7 @@ impl Report {
     }
 
     /// One line for people.
-    pub(super) fn line(&self) -> String {
+    pub fn line(&self) -> String {
         let seconds = self.elapsed_ms as f64 / 1_000.0;
         let mut line = format!(
             "{} sent in this run; the ledger holds {} READY and {} INVALID, {} projected; {} alerts; {seconds:.2} s",
@@ -122,26 +116,14 @@ impl Report {
 }
 
 /// The newest entries as a table.
-pub(super) fn entries_table(entries: &[Item]) -> String {
-    let mut newest: Vec<&Item> = entries.iter().collect();
-    newest.sort_by_key(|entry| std::cmp::Reverse(text(entry, attribute::SK)));
+pub fn entries_table(entries: &[Item]) -> String {
     let mut rows = vec![["TENANT", "STATUS", "EVENT TYPE", "CREATED AT", "EVENT ID"].map(str::to_owned)];
-    for entry in newest.into_iter().take(ENTRIES_SHOWN_MAX) {
-        let key = EntryKey::from_item(entry);
-        let (created_at, event_id) = key.as_ref().map_or(("", ""), |key| (key.created_at(), key.event_id()));
-        rows.push([
-            text(entry, attribute::TENANT_ID),
-            text(entry, attribute::STATUS),
-            text(entry, attribute::EVENT_TYPE),
-            created_at.get(..19).unwrap_or(created_at).to_owned(),
-            event_id.to_owned(),
-        ]);
-    }
+    rows.extend(newest(entries, ENTRIES_SHOWN_MAX).into_iter().map(columns));
     table(&rows)
 }
 
 /// Where things are, and commands to paste.
-pub(super) fn guide(services: &Services, page_url: &str) -> String {
+pub fn guide(services: &Services, page_url: &str) -> String {
     let deployment = &services.deployment;
     let (endpoint, region) = (&deployment.endpoint_url, &deployment.account.region);
     // The option and not the variable: version 1 of the CLI does not look at AWS_ENDPOINT_URL for SQS.
@@ -163,17 +145,13 @@ pub(super) fn guide(services: &Services, page_url: &str) -> String {
 fn given_up(services: &Services) -> u64 {
     let queues = [services.deployment.project.dead_letter_queue(), services.deployment.project.failures_queue()];
     services.shared.look(|state, now_ms| {
-        let mut messages = 0;
-        for queue in &queues {
-            let Ok(attributes) = state.sqs.queue_attributes(now_ms, queue) else { continue };
-            messages += attributes["ApproximateNumberOfMessages"].parse().unwrap_or(0);
-        }
-        messages
+        let attributes = queues.iter().filter_map(|queue| state.sqs.queue_attributes(now_ms, queue).ok());
+        attributes.filter_map(|attributes| attributes["ApproximateNumberOfMessages"].parse::<u64>().ok()).sum()
     })
 }
 
 /// The project's metrics over all time.
-pub(super) fn metrics(services: &Services) -> Vec<MetricValue> {
+pub fn metrics(services: &Services) -> Vec<MetricValue> {
     services.shared.look(|state, now_ms| {
         let mut values = Vec::new();
         let mut request = ListMetricsRequest { namespace: Some(NAMESPACE.to_owned()), ..ListMetricsRequest::default() };
