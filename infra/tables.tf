@@ -1,5 +1,5 @@
 # The ledger, the claims that make its entries unique, and the counts folded from it. Keys and attributes are what
-# `crates/ledger` writes; `crates/testkit/tests/infra.rs` holds the two together.
+# `crates/ledger` writes; `crates/testkit/tests/infra` holds the two together.
 
 resource "aws_dynamodb_table" "events" {
   #checkov:skip=CKV_AWS_119:a key of your own is a choice, kms_key_arn; without it DynamoDB encrypts with a key it owns

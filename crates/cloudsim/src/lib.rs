@@ -5,12 +5,15 @@
 //! no clock, no I/O and no randomness here: the same calls in the same order give the same ids and
 //! the same answers. All state serializes, so a driver can snapshot it and go on later.
 //!
+//! [`deployment`] holds what this project deploys.
+//!
 //! What it deliberately does not do: wire protocols, sleeping, permissions, or the faults of a real
 //! network. Whoever drives it (in real or simulated time) adds those.
 
 pub mod admission;
 pub mod attribute;
 pub mod cloudwatch;
+pub mod deployment;
 mod encoding;
 pub mod mapping;
 pub mod projections;

@@ -21,6 +21,7 @@ use aws_sdk_dynamodb::{
 use ledger::{
     Item,
     entry::COMPARED,
+    names::Project,
     ports::{Found, Inserted, Refusal, Table, Tables},
 };
 use tracing::warn;
@@ -46,6 +47,12 @@ pub struct DynamoTables {
 impl DynamoTables {
     pub fn new(config: &aws_config::SdkConfig, names: TableNames) -> Self {
         Self { client: Client::new(config), names }
+    }
+}
+
+impl From<&Project> for TableNames {
+    fn from(project: &Project) -> Self {
+        Self { claims: project.idempotency_table(), entries: project.events_table() }
     }
 }
 

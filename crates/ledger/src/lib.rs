@@ -2,11 +2,12 @@
 //! key, and the ports through which that reaches a database. Everything here is pure: no AWS, no runtime, no clock, no
 //! environment, no I/O, so that the Lambdas, the local cloud and the tests decide with the same code.
 //!
-//! Modules rest on each other in one order: `storage`, `event`, `entry`, `projection`, `alert`, `ports`, `retry`.
+//! Modules rest on each other in one order: `storage`, `event`, `entry`, `projection`, `alert`, `ports`, `retry`, `names`.
 
 pub mod alert;
 pub mod entry;
 pub mod event;
+pub mod names;
 pub mod ports;
 pub mod projection;
 pub mod retry;

@@ -9,7 +9,11 @@ mod tests;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use ledger::{ClaimKey, EventId, TenantId, schema};
+use ledger::{
+    ClaimKey, EventId, TenantId,
+    names::{PROJECT_DEFAULT, Project},
+    schema,
+};
 use ledger_aws::{LedgerReader, TableNames};
 
 const NOTHING_FOUND: u8 = 1;
@@ -20,8 +24,8 @@ const REFUSED: u8 = 3;
 #[command(version)]
 struct Arguments {
     /// The project's name, from which the tables' names follow
-    #[arg(long, global = true, default_value = "event-processor")]
-    project: String,
+    #[arg(long, global = true, default_value = PROJECT_DEFAULT, value_parser = project)]
+    project: Project,
     #[command(subcommand)]
     verb: Verb,
 }
@@ -47,16 +51,13 @@ async fn main() -> ExitCode {
             schema::all().iter().for_each(|schema| println!("{}", schema.event_type));
             ExitCode::SUCCESS
         }
-        Verb::Explain { tenant_id, event_id } => explain(&arguments.project, &ClaimKey { tenant_id, event_id }).await,
+        Verb::Explain { tenant_id, event_id } => explain(arguments.project, &ClaimKey { tenant_id, event_id }).await,
     }
 }
 
-async fn explain(project: &str, key: &ClaimKey) -> ExitCode {
+async fn explain(project: Project, key: &ClaimKey) -> ExitCode {
     let sdk_config = ledger_aws::sdk_config().await;
-    let reader = LedgerReader::new(
-        &sdk_config,
-        TableNames { claims: format!("{project}-idempotency"), entries: format!("{project}-events") },
-    );
+    let reader = LedgerReader::new(&sdk_config, TableNames::from(&project));
     let (claim, entries) = match tokio::try_join!(reader.claim(key), reader.entries(key)) {
         Ok(found) => found,
         Err(error) => {
@@ -67,6 +68,10 @@ async fn explain(project: &str, key: &ClaimKey) -> ExitCode {
     let story = explain::Story { key, claim: claim.as_ref(), entries: &entries };
     print!("{story}");
     if claim.is_none() && entries.is_empty() { ExitCode::from(NOTHING_FOUND) } else { ExitCode::SUCCESS }
+}
+
+fn project(text: &str) -> Result<Project, &'static str> {
+    Project::parse(text).ok_or("a project's name is 2 to 40 lower-case letters, digits and hyphens")
 }
 
 fn tenant_id(text: &str) -> Result<TenantId, &'static str> {

@@ -1,7 +1,7 @@
 //! The command against the local cloud.
 
 use local::{
-    Cloud, Options,
+    Cloud, Options, Role,
     command::traffic,
     lambda::{function::invoke, functions},
 };
@@ -22,7 +22,7 @@ async fn process(cloud: &Cloud, bodies: &[serde_json::Value]) {
         }, "messageAttributes": {} })
     };
     let event = json!({ "Records": bodies.iter().enumerate().map(record).collect::<Vec<_>>() });
-    let name = cloud.deployment().function_name(local::deployment::Role::Processor);
+    let name = cloud.deployment().function_name(Role::Processor);
     let processor = cloud.services().functions.get(&name).unwrap();
     invoke(&processor, event.to_string().into_bytes()).await.unwrap();
     traffic::until_landed(cloud.services()).await.unwrap();

@@ -3,13 +3,14 @@
 use std::{future::Future, io, path::PathBuf, sync::Arc, time::Duration};
 
 use axum::Router;
+use cloudsim::{Account, deployment::Deployment};
 use dynoxide::DynoxideError;
+use ledger::names::Project;
 use tokio::{net::TcpListener, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     data_directory::{DataDirectory, DataDirectoryError, keep_snapshots},
-    deployment::{Deployment, DeploymentError, PROJECT_DEFAULT, REGION_DEFAULT},
     endpoint,
     lambda::{
         function::{Function, Functions},
@@ -19,7 +20,7 @@ use crate::{
     loopback, page,
     service::dynamodb::{DynamoDb, DynamoDbError, TTL_SWEEP_INTERVAL},
     services::Services,
-    state::SharedState,
+    state::{DeploymentError, SharedState, State},
 };
 
 /// How long running invocations and requests may take to end when the cloud stops.
@@ -32,19 +33,13 @@ pub struct Options {
     pub port: u16,
     /// Where to keep state; without it everything is in memory.
     pub data_directory: Option<PathBuf>,
-    /// Prefix of all names.
-    pub project: String,
+    pub project: Project,
     pub region: String,
 }
 
 impl Default for Options {
     fn default() -> Options {
-        Options {
-            port: 0,
-            data_directory: None,
-            project: PROJECT_DEFAULT.to_owned(),
-            region: REGION_DEFAULT.to_owned(),
-        }
+        Options { port: 0, data_directory: None, project: Project::default(), region: Account::default().region }
     }
 }
 
@@ -93,13 +88,14 @@ impl Cloud {
             None => None,
         };
         let address = listener.local_addr().map_err(|source| cannot_listen(options.port, "--port", source))?;
-        let deployment =
-            Deployment { project: options.project, region: options.region, endpoint_url: format!("http://{address}") };
+        // The account's id is the one that `dynoxide` has built in.
+        let account = Account { region: options.region, ..Account::default() };
+        let deployment = Deployment { project: options.project, account, endpoint_url: format!("http://{address}") };
 
         let serving = CancellationToken::new();
         let database_file = data_directory.as_ref().map(|directory| directory.database_file());
         let stop_serving = serving.clone().cancelled_owned();
-        let dynamodb = DynamoDb::start(database_file.as_deref(), &deployment.region, stop_serving).await?;
+        let dynamodb = DynamoDb::start(database_file.as_deref(), &deployment.account.region, stop_serving).await?;
         for table in deployment.tables() {
             dynamodb.create_table_if_absent(table)?;
         }
@@ -108,11 +104,11 @@ impl Cloud {
             None => None,
         };
         let state = match saved {
-            Some(state) if state.region != deployment.region => {
+            Some(state) if state.region != deployment.account.region => {
                 return Err(StartError::OtherRegion { made: state.region });
             }
             Some(state) => state,
-            None => deployment.new_state(dynamodb.stream_arn(&deployment.events_table())?)?,
+            None => State::new(&deployment, dynamodb.stream_arn(&deployment.project.events_table())?)?,
         };
         let services = Arc::new(Services {
             shared: SharedState::new(state),
@@ -160,8 +156,8 @@ impl Cloud {
         let deployment = &self.services.deployment;
         let variables = [
             ("AWS_ENDPOINT_URL", deployment.endpoint_url.as_str()),
-            ("AWS_REGION", &deployment.region),
-            ("AWS_DEFAULT_REGION", &deployment.region),
+            ("AWS_REGION", &deployment.account.region),
+            ("AWS_DEFAULT_REGION", &deployment.account.region),
         ];
         for (name, value) in variables {
             binary.environment.entry(name.to_owned()).or_insert_with(|| value.to_owned());

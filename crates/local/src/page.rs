@@ -74,7 +74,7 @@ fn render(services: &Services) -> Result<String, DynoxideError> {
     let alerts: Vec<PublishedMessage> =
         services.shared.look(|state, _| state.published.iter().rev().take(ALERTS_MAX).cloned().collect());
     let deployment = &services.deployment;
-    let (project, endpoint) = (escape(&deployment.project), escape(&deployment.endpoint_url));
+    let (project, endpoint) = (escape(deployment.project.name()), escape(&deployment.endpoint_url));
     Ok(format!(
         "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>{project}</title>\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\
@@ -112,7 +112,7 @@ fn newest_entries<'t>(
     let mut entries = Vec::new();
     for tenant in tenants {
         entries.extend(services.dynamodb.query(json!({
-            "TableName": services.deployment.events_table(),
+            "TableName": services.deployment.project.events_table(),
             "KeyConditionExpression": "tenant_id = :tenant",
             "ExpressionAttributeValues": {":tenant": {"S": tenant.as_str()}},
             "ScanIndexForward": false,
@@ -126,7 +126,11 @@ fn newest_entries<'t>(
 
 fn queues(services: &Services) -> String {
     let deployment = &services.deployment;
-    let names = [deployment.events_queue(), deployment.dead_letter_queue(), deployment.failures_queue()];
+    let names = [
+        deployment.project.events_queue(),
+        deployment.project.dead_letter_queue(),
+        deployment.project.failures_queue(),
+    ];
     let mut rows = String::new();
     for name in names {
         let attributes = services.shared.look(|state, now_ms| state.sqs.queue_attributes(now_ms, &name));

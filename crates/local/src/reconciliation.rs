@@ -29,7 +29,7 @@ impl Reconciliation {
     ///
     /// The database cannot be read.
     pub fn read(services: &Services) -> Result<Reconciliation, DynoxideError> {
-        let entries = services.dynamodb.scan(&services.deployment.events_table())?;
+        let entries = services.dynamodb.scan(&services.deployment.project.events_table())?;
         let mut recorded = Projection::default();
         for entry in &entries {
             match EntrySummary::from_item(entry) {
@@ -54,7 +54,7 @@ impl Reconciliation {
 /// The database cannot be read.
 pub fn read_projected(services: &Services) -> Result<Projection, DynoxideError> {
     let mut projected = Projection::default();
-    for item in services.dynamodb.scan(&services.deployment.projections_table())? {
+    for item in services.dynamodb.scan(&services.deployment.project.projections_table())? {
         let key = ProjectionKey { pk: text(&item, attribute::PK), sk: text(&item, attribute::SK) };
         if let Some(day) = DayKey::parse(&key) {
             projected.days.insert(day, DayCounts::from_item(&item));

@@ -1,9 +1,9 @@
 //! What the services of one local cloud share.
 
+use cloudsim::deployment::Deployment;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    deployment::Deployment,
     lambda::function::Functions,
     service::{dynamodb::DynamoDb, emf},
     state::SharedState,

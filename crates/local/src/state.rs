@@ -11,9 +11,10 @@ use std::{
 
 use cloudsim::{
     cloudwatch::MetricStore,
-    mapping::{QueueMapping, StreamMapping},
-    sns::{PublishRequest, Sns},
-    sqs::Sqs,
+    deployment::Deployment,
+    mapping::{MappingError, QueueMapping, StreamMapping},
+    sns::{PublishRequest, Sns, SnsError},
+    sqs::{Sqs, SqsError},
 };
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
@@ -46,7 +47,41 @@ pub struct PublishedMessage {
     pub request: PublishRequest,
 }
 
+/// A definition in [`cloudsim::deployment`] that a model refuses, so a bug there.
+#[derive(Debug, thiserror::Error)]
+pub enum DeploymentError {
+    #[error("queue refused")]
+    Queue(#[from] SqsError),
+    #[error("topic refused")]
+    Topic(#[from] SnsError),
+    #[error("mapping refused")]
+    Mapping(#[from] MappingError),
+}
+
 impl State {
+    /// The state of a new deployment: queues, topic and mappings, all empty.
+    pub fn new(deployment: &Deployment, events_stream_arn: String) -> Result<State, DeploymentError> {
+        let account = &deployment.account;
+        let mut sqs = Sqs::new(account.clone());
+        for (name, attributes) in deployment.queues() {
+            sqs.create_queue(now_ms(), &name, &attributes)?;
+        }
+        let queue_mapping = QueueMapping::new(deployment.queue_mapping(), &sqs)?;
+        let mut sns = Sns::new(account.clone());
+        sns.create_topic(&deployment.project.alerts_topic(), &BTreeMap::new())?;
+        Ok(State {
+            region: account.region.clone(),
+            sqs,
+            queue_tags: BTreeMap::new(),
+            sns,
+            published: VecDeque::new(),
+            published_total: 0,
+            metrics: MetricStore::new(),
+            queue_mapping,
+            stream_mapping: StreamMapping::new(deployment.stream_mapping(events_stream_arn))?,
+        })
+    }
+
     /// Remembers a published message, forgetting the oldest beyond the limit.
     pub fn remember_published(&mut self, published_ms: u64, request: PublishRequest) {
         self.published_total += 1;

@@ -14,8 +14,8 @@ const LIMIT: Duration = Duration::from_secs(120);
 fn environment(cloud: &Cloud) -> BTreeMap<&'static str, String> {
     BTreeMap::from([
         ("AWS_ENDPOINT_URL", cloud.endpoint_url().to_owned()),
-        ("AWS_REGION", cloud.deployment().region.clone()),
-        ("AWS_DEFAULT_REGION", cloud.deployment().region.clone()),
+        ("AWS_REGION", cloud.deployment().account.region.clone()),
+        ("AWS_DEFAULT_REGION", cloud.deployment().account.region.clone()),
         ("AWS_ACCESS_KEY_ID", "local".to_owned()),
         ("AWS_SECRET_ACCESS_KEY", "local".to_owned()),
         ("AWS_EC2_METADATA_DISABLED", "true".to_owned()),
@@ -69,7 +69,7 @@ async fn the_cli_sends_to_a_fifo_queue_and_receives_from_it() {
     if !has_aws_cli(&cloud).await {
         return;
     }
-    let url = cloud.deployment().queue_url(&cloud.deployment().events_queue());
+    let url = cloud.deployment().queue_url(&cloud.deployment().project.events_queue());
     let found = aws(&cloud, &["sqs", "get-queue-url", "--queue-name", "event-processor-events.fifo"]).await.unwrap();
     assert_eq!(found["QueueUrl"], url);
     let send = ["sqs", "send-message", "--queue-url", &url, "--message-body", "hé", "--message-group-id", "acme"];
@@ -137,8 +137,8 @@ async fn the_redrive_script_moves_dead_letters_back_in_the_order_of_their_group(
     }
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../../infra/redrive");
     let deployment = cloud.deployment();
-    let events = deployment.queue_url(&deployment.events_queue());
-    let dead = deployment.queue_url(&deployment.dead_letter_queue());
+    let events = deployment.queue_url(&deployment.project.events_queue());
+    let dead = deployment.queue_url(&deployment.project.dead_letter_queue());
     let sent = ["first", "second", "first", "h\u{e9}\n{\"x\": 1}"];
     for (number, body) in sent.iter().enumerate() {
         let id = format!("id-{number}");

@@ -19,9 +19,9 @@ async fn messages_items_and_metrics_outlive_a_restart() {
     let config = sdk_config(&cloud).await;
     let deployment = cloud.deployment().clone();
     let sqs = aws_sdk_sqs::Client::new(&config);
-    let url = deployment.queue_url(&deployment.events_queue());
+    let url = deployment.queue_url(&deployment.project.events_queue());
     sqs.send_message().queue_url(url).message_group_id("acme").message_body("kept").send().await.unwrap();
-    let put = aws_sdk_dynamodb::Client::new(&config).put_item().table_name(deployment.events_table());
+    let put = aws_sdk_dynamodb::Client::new(&config).put_item().table_name(deployment.project.events_table());
     let put = put.item("tenant_id", AttributeValue::S("acme".into())).item("sk", AttributeValue::S("1".into()));
     put.send().await.unwrap();
     let datum = aws_sdk_cloudwatch::types::MetricDatum::builder().metric_name("M").value(1.5).build();
@@ -31,10 +31,10 @@ async fn messages_items_and_metrics_outlive_a_restart() {
 
     let cloud = cloud_in(&directory).await.unwrap();
     let config = sdk_config(&cloud).await;
-    let url = cloud.deployment().queue_url(&deployment.events_queue());
+    let url = cloud.deployment().queue_url(&deployment.project.events_queue());
     let received = aws_sdk_sqs::Client::new(&config).receive_message().queue_url(url).send().await.unwrap();
     assert_eq!(received.messages()[0].body(), Some("kept"));
-    let scan = aws_sdk_dynamodb::Client::new(&config).scan().table_name(deployment.events_table());
+    let scan = aws_sdk_dynamodb::Client::new(&config).scan().table_name(deployment.project.events_table());
     assert_eq!(scan.send().await.unwrap().count(), 1);
     let metrics = aws_sdk_cloudwatch::Client::new(&config).list_metrics().namespace("N").send().await.unwrap();
     assert_eq!(metrics.metrics().len(), 1);

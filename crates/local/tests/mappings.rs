@@ -31,7 +31,7 @@ fn deploy(
 
 async fn send(cloud: &Cloud, group: &str, body: &str) {
     let sqs = aws_sdk_sqs::Client::new(&sdk_config(cloud).await);
-    let url = cloud.deployment().queue_url(&cloud.deployment().events_queue());
+    let url = cloud.deployment().queue_url(&cloud.deployment().project.events_queue());
     sqs.send_message().queue_url(url).message_group_id(group).message_body(body).send().await.unwrap();
 }
 
@@ -45,7 +45,7 @@ async fn a_message_reaches_the_processor_and_is_deleted_when_it_succeeds() {
     assert_eq!(event["Records"][0]["attributes"]["MessageGroupId"], "acme");
 
     let sqs = aws_sdk_sqs::Client::new(&sdk_config(&cloud).await);
-    let url = cloud.deployment().queue_url(&cloud.deployment().events_queue());
+    let url = cloud.deployment().queue_url(&cloud.deployment().project.events_queue());
     let counted = QueueAttributeName::ApproximateNumberOfMessagesNotVisible;
     let attributes = sqs.get_queue_attributes().queue_url(url).attribute_names(counted.clone());
     let mut changes = cloud.services().shared.changes();
@@ -63,7 +63,7 @@ async fn an_entry_written_by_the_processor_reaches_the_projector_with_its_shard(
     let mut events = deploy(&cloud, "event-processor-projector", |_| Ok(json!({"state": {}})));
     let dynamodb = aws_sdk_dynamodb::Client::new(&sdk_config(&cloud).await);
     let put = |sk: &str| {
-        let put = dynamodb.put_item().table_name(cloud.deployment().events_table());
+        let put = dynamodb.put_item().table_name(cloud.deployment().project.events_table());
         put.item("tenant_id", AttributeValue::S("acme".into())).item("sk", AttributeValue::S(sk.into())).send()
     };
     put("1").await.unwrap();
@@ -91,7 +91,7 @@ async fn a_member_name_that_looks_like_a_number_in_disguise_arrives_as_it_was() 
     let dynamodb = aws_sdk_dynamodb::Client::new(&sdk_config(&cloud).await);
     let text = |text: &str| AttributeValue::S(text.to_owned());
     let inner = AttributeValue::M([(NAME.to_owned(), text("12"))].into());
-    let table = cloud.deployment().events_table();
+    let table = cloud.deployment().project.events_table();
     let put = dynamodb.put_item().table_name(&table).item("tenant_id", text("acme")).item("sk", text("1"));
     put.item("payload", inner.clone()).send().await.unwrap();
     let payload = tokio::time::timeout(LIMIT, payloads.recv()).await.unwrap().unwrap();
@@ -138,9 +138,9 @@ async fn a_removed_entry_reaches_the_projector_and_changes_nothing() {
     let dynamodb = aws_sdk_dynamodb::Client::new(&sdk_config(&cloud).await);
     let deployment = cloud.deployment();
     let left = async || {
-        let projections = dynamodb.scan().table_name(deployment.projections_table()).send().await.unwrap();
+        let projections = dynamodb.scan().table_name(deployment.project.projections_table()).send().await.unwrap();
         let (failures, alerts) = cloud.services().shared.look(|state, now_ms| {
-            let failures = state.sqs.queue_attributes(now_ms, &deployment.failures_queue()).unwrap();
+            let failures = state.sqs.queue_attributes(now_ms, &deployment.project.failures_queue()).unwrap();
             (failures["ApproximateNumberOfMessages"].clone(), state.published_total)
         });
         (projections.items.unwrap(), failures, alerts)
@@ -149,7 +149,7 @@ async fn a_removed_entry_reaches_the_projector_and_changes_nothing() {
     assert!(!before.0.is_empty());
     assert_eq!((before.1.as_str(), before.2), ("0", 1));
 
-    let table = deployment.events_table();
+    let table = deployment.project.events_table();
     let entry = dynamodb.scan().table_name(&table).send().await.unwrap().items.unwrap().remove(0);
     let key = ["tenant_id", "sk"].map(|name| (name.to_owned(), entry[name].clone()));
     dynamodb.delete_item().table_name(&table).set_key(Some(key.into())).send().await.unwrap();
@@ -172,7 +172,7 @@ async fn a_message_reported_as_failed_stays_in_flight() {
         }
     };
     tokio::time::timeout(LIMIT, idle).await.unwrap();
-    let queue = cloud.deployment().events_queue();
+    let queue = cloud.deployment().project.events_queue();
     let attributes = cloud.services().shared.look(|state, now_ms| state.sqs.queue_attributes(now_ms, &queue).unwrap());
     assert_eq!(attributes["ApproximateNumberOfMessagesNotVisible"], "1");
 }

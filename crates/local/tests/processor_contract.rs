@@ -23,10 +23,7 @@ impl Dynamo {
         let cloud = support::cloud().await;
         let sdk_config = support::sdk_config(&cloud).await;
         let deployment = cloud.deployment();
-        let tables = DynamoTables::new(
-            &sdk_config,
-            TableNames { claims: deployment.idempotency_table(), entries: deployment.events_table() },
-        );
+        let tables = DynamoTables::new(&sdk_config, TableNames::from(&deployment.project));
         Self { client: Client::new(&sdk_config), tables, cloud }
     }
 
@@ -40,8 +37,8 @@ impl Dynamo {
 
     fn name(&self, table: Table) -> String {
         match table {
-            Table::Claims => self.cloud.deployment().idempotency_table(),
-            Table::Entries => self.cloud.deployment().events_table(),
+            Table::Claims => self.cloud.deployment().project.idempotency_table(),
+            Table::Entries => self.cloud.deployment().project.events_table(),
         }
     }
 }

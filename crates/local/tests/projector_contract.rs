@@ -258,7 +258,7 @@ on_both! {
 }
 
 async fn dynamo(cloud: &Cloud) -> DynamoProjections {
-    DynamoProjections::new(&support::sdk_config(cloud).await, cloud.deployment().projections_table())
+    DynamoProjections::new(&support::sdk_config(cloud).await, cloud.deployment().project.projections_table())
 }
 
 #[tokio::test]
@@ -391,7 +391,7 @@ async fn the_adapters_store_publish_measure_and_send_what_the_world_in_memory_do
     let cloud = support::cloud().await;
     let sdk_config = support::sdk_config(&cloud).await;
     let deployment = cloud.deployment();
-    let failures_url = deployment.queue_url(&deployment.failures_queue());
+    let failures_url = deployment.queue_url(&deployment.project.failures_queue());
     let clock = Standing(local::state::now_ms());
     let real = Services {
         projections: dynamo(&cloud).await,

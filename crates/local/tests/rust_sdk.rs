@@ -79,7 +79,7 @@ async fn a_missing_queue_is_the_sdks_typed_error() {
 async fn the_deployment_has_the_queues_that_terraform_makes() {
     let cloud = cloud().await;
     let sqs = aws_sdk_sqs::Client::new(&sdk_config(&cloud).await);
-    let url = cloud.deployment().queue_url(&cloud.deployment().events_queue());
+    let url = cloud.deployment().queue_url(&cloud.deployment().project.events_queue());
     let all = sqs.get_queue_attributes().queue_url(url).attribute_names(QueueAttributeName::All);
     let attributes = all.send().await.unwrap().attributes.unwrap();
     assert_eq!(attributes[&QueueAttributeName::VisibilityTimeout], "90");
@@ -190,7 +190,7 @@ async fn the_events_table_takes_inserts_once_and_streams_them() {
     let cloud = cloud().await;
     let config = sdk_config(&cloud).await;
     let dynamodb = aws_sdk_dynamodb::Client::new(&config);
-    let table = cloud.deployment().events_table();
+    let table = cloud.deployment().project.events_table();
     let statement = format!("INSERT INTO \"{table}\" VALUE {{'tenant_id': ?, 'sk': ?}}");
     let insert = || {
         let values = ["acme", "2026#1"].map(|text| AttributeValue::S(text.to_owned()));

@@ -5,10 +5,10 @@ use std::{collections::BTreeMap, sync::Arc, sync::Mutex, time::Duration};
 use ledger::{ClaimKey, EntryKey, EventId, Item, TenantId, entry::attribute, item::text_of};
 use ledger_aws::{LedgerReader, TableNames};
 use local::{
-    Cloud, Function, Options,
-    deployment::Role,
+    Cloud, Function, Options, Role,
     lambda::{
         function::{Code, invoke},
+        functions::environment,
         process::{Binary, Process},
     },
 };
@@ -39,8 +39,8 @@ fn processor_at(cloud: &Cloud, endpoint_url: &str) -> Processor {
 fn processor_with(cloud: &Cloud, variables: &[(&str, &str)]) -> Processor {
     let deployment = cloud.deployment();
     let name = deployment.function_name(Role::Processor);
-    let mut environment = deployment.environment(Role::Processor);
-    let region = [("AWS_REGION", deployment.region.as_str())];
+    let mut environment = environment(deployment, Role::Processor);
+    let region = [("AWS_REGION", deployment.account.region.as_str())];
     let variables = region.iter().chain(variables);
     environment.extend(variables.map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
     let binary = limited(env!("CARGO_BIN_EXE_processor"), environment);
@@ -48,7 +48,7 @@ fn processor_with(cloud: &Cloud, variables: &[(&str, &str)]) -> Processor {
     let sink = printed.clone();
     let print = Arc::new(move |line: &str| sink.lock().unwrap().push(line.to_owned()));
     let process = Process::new(binary, deployment.function_arn(&name), print);
-    let timeout = Duration::from_secs(deployment.timeout_seconds(Role::Processor));
+    let timeout = Duration::from_secs(Role::Processor.timeout_seconds().into());
     Processor { function: Function { name, timeout, code: Code::Process(process) }, printed }
 }
 
@@ -114,11 +114,8 @@ impl Processor {
 
 async fn entries(cloud: &Cloud, keys: &[(&str, &str)]) -> Vec<Item> {
     let deployment = cloud.deployment();
-    let sdk_config = ledger_aws::sdk_config_at(cloud.endpoint_url(), &deployment.region);
-    let reader = LedgerReader::new(
-        &sdk_config,
-        TableNames { claims: deployment.idempotency_table(), entries: deployment.events_table() },
-    );
+    let sdk_config = ledger_aws::sdk_config_at(cloud.endpoint_url(), &deployment.account.region);
+    let reader = LedgerReader::new(&sdk_config, TableNames::from(&deployment.project));
     let mut found = Vec::new();
     for (tenant_id, sk) in keys {
         let tenant_id = TenantId::parse(tenant_id).unwrap();

@@ -1,7 +1,7 @@
 //! The real binary of the projector, as it is zipped, under the Lambda Runtime API and against the local cloud.
 
 use ledger::projection::Verdict;
-use local::{Cloud, Options, command::traffic, deployment::Role, lambda::functions, reconciliation};
+use local::{Cloud, Options, Role, command::traffic, lambda::functions, reconciliation};
 
 #[tokio::test]
 async fn the_binary_counts_exactly_what_was_recorded_and_alerts_on_what_is_invalid() {

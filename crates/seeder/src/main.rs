@@ -6,6 +6,7 @@ use seeder::{Config, Seeder};
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     ledger_aws::init_logs();
-    let seeder = Seeder::new(&ledger_aws::function_config().await, Config::from_env());
+    let config = Config::from_env()?;
+    let seeder = Seeder::new(&ledger_aws::function_config().await, config);
     run(service_fn(|event| seeder.handle(event))).await
 }

@@ -1,9 +1,8 @@
 //! The real binary of the seeder, as it is zipped, under the Lambda Runtime API and against the local cloud.
 
 use local::{
-    Cloud, FunctionError, Options,
+    Cloud, FunctionError, Options, Role,
     command::traffic,
-    deployment::Role,
     lambda::{function, functions},
     reconciliation,
 };

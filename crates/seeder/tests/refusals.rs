@@ -40,7 +40,7 @@ async fn publish(timeout_ms: u64) -> (Response, usize) {
     let router = Router::new().fallback(answer).with_state(calls.clone());
     tokio::spawn(async move { axum::serve(listener, router).await });
     let sdk_config = ledger_aws::sdk_config_at(&url, "us-east-1");
-    let seeder = Seeder::new(&sdk_config, Config::from_lookup(|_| None));
+    let seeder = Seeder::new(&sdk_config, Config::from_lookup(|_| None).unwrap());
     let mut context = Context::default();
     context.deadline = SystemClock.now_ms() + timeout_ms;
     let request = Request { count: Some(25), ..Request::default() };

@@ -1,5 +1,5 @@
 # As much of the Go system's deployment as an upgrade meets: the same addresses, names and settings. infra/e2e deploys it
-# first and this configuration over its state afterwards; crates/testkit/tests/infra.rs compares the addresses.
+# first and this configuration over its state afterwards; crates/testkit/tests/infra compares the addresses.
 
 terraform {
   required_providers {

@@ -2,13 +2,15 @@
 
 use std::{collections::BTreeMap, fmt::Write, time::Duration};
 
-use cloudsim::cloudwatch::{ListMetricsRequest, Metric, StatisticsRequest};
+use cloudsim::{
+    cloudwatch::{ListMetricsRequest, Metric, StatisticsRequest},
+    deployment::Role,
+};
 use dynoxide::DynoxideError;
 use ledger::{EntryKey, Item, entry::attribute, metric::NAMESPACE, projection::Verdict};
 use serde::Serialize;
 
 use crate::{
-    deployment::Role,
     reconciliation::{Reconciliation, count, count_all, text},
     services::Services,
     state::State,
@@ -141,7 +143,7 @@ pub fn entries_table(entries: &[Item]) -> String {
 /// Where things are, and commands to paste.
 pub fn guide(services: &Services, page_url: &str) -> String {
     let deployment = &services.deployment;
-    let (endpoint, region) = (&deployment.endpoint_url, &deployment.region);
+    let (endpoint, region) = (&deployment.endpoint_url, &deployment.account.region);
     // The option and not the variable: version 1 of the CLI does not look at AWS_ENDPOINT_URL for SQS.
     let aws = format!("aws --endpoint-url {endpoint}");
     format!(
@@ -153,13 +155,13 @@ pub fn guide(services: &Services, page_url: &str) -> String {
          {aws} sqs get-queue-attributes --queue-url {} --attribute-names All\n\
          {aws} cloudwatch list-metrics --namespace {NAMESPACE}\n",
         deployment.function_name(Role::Seeder),
-        deployment.events_table(),
-        deployment.queue_url(&deployment.events_queue()),
+        deployment.project.events_table(),
+        deployment.queue_url(&deployment.project.events_queue()),
     )
 }
 
 fn given_up(services: &Services) -> u64 {
-    let queues = [services.deployment.dead_letter_queue(), services.deployment.failures_queue()];
+    let queues = [services.deployment.project.dead_letter_queue(), services.deployment.project.failures_queue()];
     services.shared.look(|state, now_ms| {
         let mut messages = 0;
         for queue in &queues {

@@ -11,7 +11,6 @@ use crate::{
         report::{self, Before, Report},
         traffic::{self, Request},
     },
-    deployment::REGION_DEFAULT,
     lambda::functions,
 };
 
@@ -94,7 +93,7 @@ async fn stay(cloud: &mut Cloud, arguments: &Arguments, started: Instant) -> Res
 
 fn region() -> String {
     let configured = std::env::var("AWS_REGION").ok().filter(|region| !region.is_empty());
-    configured.unwrap_or_else(|| REGION_DEFAULT.to_owned())
+    configured.unwrap_or_else(|| Options::default().region)
 }
 
 /// Prints on stdout; whoever has closed it wants to see no more.

@@ -2,13 +2,13 @@
 
 use std::{sync::Arc, time::Duration};
 
+use cloudsim::deployment::Role;
 use dynoxide::DynoxideError;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::{
-    deployment::Role,
     lambda::{function::invoke, invocation::FunctionError, mappings},
     reconciliation::{Reconciliation, count_all, read_projected},
     services::Services,
@@ -144,7 +144,7 @@ pub async fn until_landed(services: &Services) -> Result<Reconciliation, Traffic
 
 fn is_quiet(services: &Services) -> bool {
     // The queue first: an entry is in the table before its message is deleted, so the stream then holds all of them.
-    let queue = services.deployment.events_queue();
+    let queue = services.deployment.project.events_queue();
     let queue_is_empty = services.shared.look(|state, now_ms| {
         let messages = state.sqs.queue_attributes(now_ms, &queue).is_ok_and(|attributes| {
             let count = |name: &str| attributes.get(name).and_then(|count| count.parse().ok()).unwrap_or(0_u64);

@@ -3,13 +3,13 @@
 
 use std::{collections::BTreeMap, future::Future, path::PathBuf, sync::Arc, time::Duration};
 
+use cloudsim::deployment::{Deployment, Role};
 use lambda_runtime::{Context, LambdaEvent};
 use ledger_aws::{EmfSink, SdkConfig, environment::ConfigError};
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
     cloud::Cloud,
-    deployment::Role,
     lambda::{
         function::{Code, Function},
         invocation::{FunctionError, Invocation},
@@ -23,18 +23,36 @@ use crate::{
 ///
 /// A function refuses the environment that the deployment gives it.
 pub async fn deploy(cloud: &Cloud) -> Result<(), ConfigError> {
-    let sdk_config = ledger_aws::sdk_config_at(cloud.endpoint_url(), &cloud.deployment().region);
+    let sdk_config = ledger_aws::sdk_config_at(cloud.endpoint_url(), &cloud.deployment().account.region);
     deploy_processor(cloud, &sdk_config)?;
-    deploy_seeder(cloud, &sdk_config);
+    deploy_seeder(cloud, &sdk_config)?;
     deploy_projector(cloud, &sdk_config)
+}
+
+/// The environment variables that a function cannot do without. All others have the defaults that Terraform gives them.
+pub fn environment(deployment: &Deployment, role: Role) -> BTreeMap<String, String> {
+    let project = &deployment.project;
+    let variables = match role {
+        Role::Processor => vec![
+            (processor::config::EVENTS_TABLE, project.events_table()),
+            (processor::config::IDEMPOTENCY_TABLE, project.idempotency_table()),
+        ],
+        Role::Seeder => vec![(seeder::config::PROJECT, project.name().to_owned())],
+        Role::Projector => vec![
+            (projector::config::PROJECTIONS_TABLE, project.projections_table()),
+            (projector::config::ALERTS_TOPIC_ARN, deployment.alerts_topic_arn()),
+            (projector::config::FAILURES_QUEUE_URL, deployment.queue_url(&project.failures_queue())),
+        ],
+    };
+    variables.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
 /// Deploys one of them as the binary that is zipped for Lambda, in place of what was deployed before.
 pub fn deploy_binary(cloud: &Cloud, role: Role, program: impl Into<PathBuf>) {
     let deployment = cloud.deployment();
     let name = deployment.function_name(role);
-    let timeout = Duration::from_secs(deployment.timeout_seconds(role));
-    let environment = deployment.environment(role);
+    let timeout = Duration::from_secs(role.timeout_seconds().into());
+    let environment = environment(deployment, role);
     let process = cloud.process(&name, Binary { program: program.into(), environment, ..Binary::default() });
     cloud.deploy(Function { name, timeout, code: Code::Process(process) });
 }
@@ -49,13 +67,14 @@ fn deploy_processor(cloud: &Cloud, sdk_config: &SdkConfig) -> Result<(), ConfigE
     Ok(())
 }
 
-fn deploy_seeder(cloud: &Cloud, sdk_config: &SdkConfig) {
-    let config = seeder::Config::from_lookup(lookup(cloud, Role::Seeder));
+fn deploy_seeder(cloud: &Cloud, sdk_config: &SdkConfig) -> Result<(), ConfigError> {
+    let config = seeder::Config::from_lookup(lookup(cloud, Role::Seeder))?;
     let seeder = Arc::new(seeder::Seeder::new(sdk_config, config));
     deploy_handler(cloud, Role::Seeder, move |event| {
         let seeder = seeder.clone();
         async move { seeder.handle(event).await }
     });
+    Ok(())
 }
 
 fn deploy_projector(cloud: &Cloud, sdk_config: &SdkConfig) -> Result<(), ConfigError> {
@@ -74,7 +93,7 @@ fn emf_sink(cloud: &Cloud) -> EmfSink {
 }
 
 fn lookup(cloud: &Cloud, role: Role) -> impl Fn(&str) -> Option<String> {
-    let environment: BTreeMap<String, String> = cloud.deployment().environment(role);
+    let environment = environment(cloud.deployment(), role);
     move |name| environment.get(name).cloned()
 }
 
@@ -87,7 +106,7 @@ where
     let deployment = cloud.deployment();
     let name = deployment.function_name(role);
     let arn = deployment.function_arn(&name);
-    let timeout = Duration::from_secs(deployment.timeout_seconds(role));
+    let timeout = Duration::from_secs(role.timeout_seconds().into());
     let handler = Arc::new(handler);
     cloud.deploy(Function::in_process(name, timeout, move |invocation| {
         let answer = event(&arn, invocation).map(|event| handler(event));
@@ -105,4 +124,29 @@ fn event<E: DeserializeOwned>(function_arn: &str, invocation: Invocation) -> Res
     context.deadline = invocation.deadline_ms;
     context.invoked_function_arn = function_arn.to_owned();
     Ok(LambdaEvent::new(payload, context))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{cell::RefCell, collections::BTreeSet};
+
+    use super::*;
+
+    #[test]
+    fn a_function_is_given_no_variable_that_it_does_not_read() {
+        for role in [Role::Processor, Role::Seeder, Role::Projector] {
+            let given = environment(&Deployment::default(), role);
+            let read = RefCell::new(BTreeSet::new());
+            let lookup = |name: &str| {
+                read.borrow_mut().insert(name.to_owned());
+                given.get(name).cloned()
+            };
+            match role {
+                Role::Processor => drop(processor::Config::from_lookup(lookup).unwrap()),
+                Role::Seeder => drop(seeder::Config::from_lookup(lookup).unwrap()),
+                Role::Projector => drop(projector::Config::from_lookup(lookup).unwrap()),
+            }
+            assert!(given.keys().all(|name| read.borrow().contains(name)), "{role:?}: {given:?}, {read:?}");
+        }
+    }
 }

@@ -5,6 +5,7 @@
 use std::{future::Future, sync::Arc};
 
 use cloudsim::{
+    deployment::Role,
     mapping::{Discarded, Outcome, QueueInvocation, StreamInvocation, StreamPoll, StreamRecord},
     sqs::SendRequest,
 };
@@ -14,7 +15,6 @@ use tokio::{sync::watch, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    deployment::Role,
     lambda::{
         function::{Function, invoke},
         invocation::FunctionError,
@@ -125,7 +125,7 @@ fn poll_stream(services: &Services, reader: &mut StreamReader) -> Polled<StreamI
 /// Offers the next page of records once the last one is done: what arrives meanwhile becomes the next batch, and memory
 /// stays bounded.
 fn read_ahead(services: &Services, reader: &mut StreamReader) {
-    let shard_id = DynamoDb::shard_id(&services.deployment.events_table());
+    let shard_id = DynamoDb::shard_id(&services.deployment.project.events_table());
     while services.shared.look(|state, _| state.stream_mapping.is_caught_up()) {
         if !reader.table_changes.has_changed().unwrap_or_default() && !reader.more {
             return;
@@ -150,7 +150,7 @@ fn read_ahead(services: &Services, reader: &mut StreamReader) {
 }
 
 fn unread_records(services: &Services) -> Result<Vec<StreamRecord>, DynoxideError> {
-    let shard_id = DynamoDb::shard_id(&services.deployment.events_table());
+    let shard_id = DynamoDb::shard_id(&services.deployment.project.events_table());
     let (stream_arn, last_offered) = services.shared.look(|state, _| {
         let mapping = &state.stream_mapping;
         (mapping.config().stream_arn.clone(), mapping.last_offered(&shard_id).map(str::to_owned))
@@ -169,7 +169,7 @@ async fn run_stream_invocation(services: Arc<Services>, function: Arc<Function>,
 }
 
 fn send_to_failures_queue(services: &Services, discarded: Vec<Discarded>) {
-    let queue = services.deployment.failures_queue();
+    let queue = services.deployment.project.failures_queue();
     for discarded in discarded {
         tracing::error!(records = discarded.sequence_numbers.len(), "stream records were given up");
         let message = SendRequest { body: discarded.message.to_string(), ..SendRequest::default() };

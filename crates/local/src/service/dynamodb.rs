@@ -10,7 +10,7 @@ use axum::{
     body::{Body, Bytes},
     http::{HeaderMap, Request, Response, Uri, header},
 };
-use cloudsim::mapping::StreamRecord;
+use cloudsim::{deployment::TTL_ATTRIBUTE, mapping::StreamRecord};
 use dynoxide::{AttributeValue, Database, DynoxideError};
 use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
@@ -21,10 +21,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Number, Value, json};
 use tokio::net::TcpListener;
 
-use crate::{
-    deployment::TTL_ATTRIBUTE,
-    service::wire::{ApiError, json as wire_json},
-};
+use crate::service::wire::{ApiError, json as wire_json};
 
 /// How often expired items are deleted; on AWS it takes up to days.
 pub const TTL_SWEEP_INTERVAL: Duration = Duration::from_secs(60);

@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 
 use cloudsim::{
+    Account,
     sns::{Delivery, PublishRequest, SnsError, SubscribeRequest},
     sqs::SendRequest,
 };
@@ -92,7 +93,7 @@ fn list_subscriptions(shared: &SharedState, topic_arn: Option<&str>) -> Result<V
                 "TopicArn": subscription.topic_arn,
                 "Protocol": subscription.protocol,
                 "Endpoint": subscription.endpoint,
-                "Owner": crate::deployment::ACCOUNT_ID,
+                "Owner": Account::default().id,
             })
         })
         .collect();

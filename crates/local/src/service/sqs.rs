@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use cloudsim::{
     attribute::{AttributeValue, MessageAttribute, MessageAttributes},
+    deployment::Deployment,
     sqs::{QueueAttributes, ReceiveRequest, ReceivedMessage, SendRequest, SqsError},
 };
 use serde::Deserialize;
@@ -14,7 +15,6 @@ use serde_json::{Map, Value, json};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    deployment::Deployment,
     service::wire::{ApiError, input},
     state::{SharedState, State, now_ms, until_ms},
 };

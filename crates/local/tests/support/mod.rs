@@ -16,7 +16,7 @@ pub async fn cloud() -> Cloud {
 /// What a user would configure.
 pub async fn sdk_config(cloud: &Cloud) -> SdkConfig {
     aws_config::defaults(BehaviorVersion::latest())
-        .region(Region::new(cloud.deployment().region.clone()))
+        .region(Region::new(cloud.deployment().account.region.clone()))
         .credentials_provider(Credentials::new("local", "local", None, None, "test"))
         .endpoint_url(cloud.endpoint_url())
         .http_client(aws_smithy_http_client::Builder::new().build_http())

@@ -15,13 +15,13 @@ use std::{
 };
 
 use cloudsim::{
-    Account,
+    deployment::{Deployment, Role},
     mapping::{
         Outcome, QueueInvocation, QueueMapping, QueueMappingConfig, StreamInvocation, StreamMapping,
         StreamMappingConfig,
     },
     projections::MemoryProjections,
-    sqs::{QueueAttributes, ReceivedMessage, SendRequest, Sqs},
+    sqs::{ReceivedMessage, SendRequest, Sqs},
     tables::MemoryTables,
 };
 use fastrand::Rng;
@@ -55,14 +55,6 @@ use crate::alerts::AlertBook;
 
 const QUEUE: &str = "events.fifo";
 const DEAD_LETTER_QUEUE: &str = "events-dlq.fifo";
-
-// As it is deployed.
-const VISIBILITY_TIMEOUT_SECONDS: u64 = 90;
-const QUEUE_BATCH_SIZE: u32 = 10;
-const TUMBLING_WINDOW_SECONDS: u32 = 60;
-const RECORD_AGE_SECONDS_MAX: u32 = 22 * 3_600;
-const PROCESSOR_TIMEOUT_SECONDS: u64 = 15;
-const PROJECTOR_TIMEOUT_SECONDS: u64 = 60;
 
 const PROCESSORS_MAX: u32 = 4;
 /// Small, so that a shard takes several batches.
@@ -231,42 +223,24 @@ impl<'t> World<'t> {
     fn new(seed: u64, scenario: Scenario, trace: Option<&'t RefCell<Vec<String>>>) -> Self {
         // Apart from the scenario's, so that what is cut from that changes nothing here.
         let mut random = Rng::with_seed(seed ^ 0x5eed);
-        let mut sqs = Sqs::new(Account::default());
-        let attributes = |pairs: &[(&str, &str)]| -> QueueAttributes {
-            pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
-        };
+        let deployment = Deployment::default();
+        let mut sqs = Sqs::new(deployment.account.clone());
+        let [(_, dead_letters), (_, mut events), _] = deployment.queues();
         let redrive =
-            json!({ "deadLetterTargetArn": sqs.arn(DEAD_LETTER_QUEUE), "maxReceiveCount": scenario.receives_max })
-                .to_string();
-        let fifo = [("FifoQueue", "true"), ("ContentBasedDeduplication", "true")];
-        let visibility = VISIBILITY_TIMEOUT_SECONDS.to_string();
-        let events = [
-            ("DeduplicationScope", "messageGroup"),
-            ("FifoThroughputLimit", "perMessageGroupId"),
-            ("VisibilityTimeout", visibility.as_str()),
-            ("RedrivePolicy", redrive.as_str()),
-        ];
+            json!({ "deadLetterTargetArn": sqs.arn(DEAD_LETTER_QUEUE), "maxReceiveCount": scenario.receives_max });
+        events.insert("RedrivePolicy".to_owned(), redrive.to_string());
         let start_ms = scenario.start_ms;
-        sqs.create_queue(start_ms, DEAD_LETTER_QUEUE, &attributes(&fifo)).expect("a queue");
-        sqs.create_queue(start_ms, QUEUE, &attributes(&[&fifo[..], &events[..]].concat())).expect("a queue");
+        sqs.create_queue(start_ms, DEAD_LETTER_QUEUE, &dead_letters).expect("a queue");
+        sqs.create_queue(start_ms, QUEUE, &events).expect("a queue");
         let processor = QueueMappingConfig {
             queue_name: QUEUE.to_owned(),
-            batch_size: QUEUE_BATCH_SIZE,
             concurrency_max: PROCESSORS_MAX,
-            function_timeout_seconds: PROCESSOR_TIMEOUT_SECONDS as u32,
-            report_batch_item_failures: true,
+            ..deployment.queue_mapping()
         };
         let queue_mapping = QueueMapping::new(processor, &sqs);
         let mut stream_mapping = StreamMapping::new(StreamMappingConfig {
-            function_arn: "projector".to_owned(),
-            stream_arn: "events/stream".to_owned(),
             batch_size: *pick(&mut random, &STREAM_BATCH_SIZES),
-            event_names: None,
-            tumbling_window_seconds: Some(TUMBLING_WINDOW_SECONDS),
-            report_batch_item_failures: true,
-            bisect_batch_on_function_error: false,
-            maximum_retry_attempts: None,
-            maximum_record_age_seconds: Some(RECORD_AGE_SECONDS_MAX),
+            ..deployment.stream_mapping("events/stream".to_owned())
         })
         .expect("a mapping");
         for shard in 0..2 {
@@ -477,7 +451,7 @@ impl<'t> World<'t> {
             is_ready_indexed: self.is_ready_indexed,
         };
         let line = Line::new(self.random.u64(..));
-        let deadline_ms = self.now_ms + PROCESSOR_TIMEOUT_SECONDS * 1_000;
+        let deadline_ms = self.now_ms + u64::from(Role::Processor.timeout_seconds()) * 1_000;
         let is_cold = std::mem::take(&mut self.is_cold) || fault == Some(Fault::ColdStart);
         let code = {
             let line = line.clone();
@@ -514,7 +488,7 @@ impl<'t> World<'t> {
             alert_window_ms: self.scenario.alert_window_ms,
         };
         let line = Line::new(self.random.u64(..));
-        let deadline_ms = self.now_ms + PROJECTOR_TIMEOUT_SECONDS * 1_000;
+        let deadline_ms = self.now_ms + u64::from(Role::Projector.timeout_seconds()) * 1_000;
         let services = Services {
             projections: line.clone(),
             alerts: line.clone(),

@@ -69,7 +69,7 @@ pub const BUGS: &[Bug] = &[
         file: "infra/queues.tf",
         find: "not moved to the dead-letter queue.\n  message_retention_seconds = 14 *",
         replace: "not moved to the dead-letter queue.\n  message_retention_seconds = 4 *",
-        caught_by: &[by(INFRA, "limits_are_those_of_the_local_cloud")],
+        caught_by: &[by(INFRA, "queues_are_those_of_the_deployment")],
     },
     Bug {
         clause: "G1",
@@ -77,7 +77,7 @@ pub const BUGS: &[Bug] = &[
         file: "infra/variables.tf",
         find: "  default     = 100\n\n  validation {\n    condition     = var.max_receive_count",
         replace: "  default     = 5\n\n  validation {\n    condition     = var.max_receive_count",
-        caught_by: &[by(INFRA, "limits_are_those_of_the_local_cloud")],
+        caught_by: &[by(INFRA, "queues_are_those_of_the_deployment")],
     },
     Bug {
         clause: "G1",
@@ -291,7 +291,7 @@ pub const BUGS: &[Bug] = &[
     Bug {
         clause: "G9",
         name: "put a filter beside the local cloud's tumbling window",
-        file: "crates/local/src/deployment.rs",
+        file: "crates/cloudsim/src/deployment.rs",
         find: "            event_names: None,",
         replace: "            event_names: Some([\"INSERT\".to_owned(), \"MODIFY\".to_owned()].into()),",
         caught_by: &[by(("local", "mappings"), "a_removed_entry_reaches_the_projector_and_changes_nothing")],
