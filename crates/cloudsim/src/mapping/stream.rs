@@ -261,7 +261,7 @@ impl StreamMapping {
             }
             poll.discarded.extend(discard_aged(&self.config, now_ms, shard_id, shard));
             if shard.batches.is_empty()
-                && let Some(batch) = next_batch(&self.config, now_ms, shard)
+                && let Some(batch) = next_batch(&self.config, shard)
             {
                 shard.batches.push_back(batch);
             }
@@ -285,9 +285,10 @@ impl StreamMapping {
 
     /// Ends an invocation; returns what was given up because of it.
     ///
-    /// Throttling uses up no retry; a bisection neither. The final invocation of a window is
-    /// retried until it succeeds. (Lambda developer guide, "Using Lambda with DynamoDB":
-    /// error handling, tumbling windows.)
+    /// Throttling uses up no retry; a bisection neither. What is left after a partial answer, and
+    /// each half of a split, is a new batch with all its retries. The final invocation of a window is
+    /// given up like any other, and the next window begins empty. (All as recorded; the Lambda
+    /// developer guide, "Using Lambda with DynamoDB", says less.)
     pub fn complete(
         &mut self,
         now_ms: u64,
@@ -306,25 +307,27 @@ impl StreamMapping {
         match verdict {
             Verdict::Done { records, state } => {
                 batch.invocations += 1;
-                let is_partial = records < batch.records.len();
                 settle(shard, &mut batch, records, state);
-                if is_partial {
-                    let is_retry = !(self.config.bisect_batch_on_function_error && records > 0);
-                    batch.last_failure = Some(Failure { invocation_id, is_function_error: false });
-                    discarded = retry_or_discard(&self.config, now_ms, shard_id, shard, batch, is_retry);
+                if !batch.records.is_empty() {
+                    // What is reported first fails its batch; what was done before it makes it a new one.
+                    if records > 0 {
+                        let mut rest = Batch::new(BatchKind::Records, batch.records);
+                        rest.back_off(now_ms);
+                        shard.batches.push_front(rest);
+                    } else {
+                        batch.last_failure = Some(Failure { invocation_id, is_function_error: false });
+                        discarded = fail(&self.config, now_ms, shard_id, shard, batch);
+                    }
                 }
             }
             Verdict::Failed { is_function_error } => {
                 batch.invocations += 1;
                 batch.last_failure = Some(Failure { invocation_id, is_function_error });
-                if self.config.bisect_batch_on_function_error && batch.records.len() > 1 {
-                    bisect(now_ms, shard, batch);
-                } else {
-                    discarded = retry_or_discard(&self.config, now_ms, shard_id, shard, batch, true);
-                }
+                discarded = fail(&self.config, now_ms, shard_id, shard, batch);
             }
             Verdict::Throttled => {
-                discarded = retry_or_discard(&self.config, now_ms, shard_id, shard, batch, false);
+                batch.back_off(now_ms);
+                shard.batches.push_front(batch);
             }
         }
         shard.catch_up_checkpoint();
@@ -387,8 +390,7 @@ impl StreamMapping {
             return Some(NOW);
         }
         let window = shard.window.as_ref()?;
-        let is_due = shard.is_closed || window.is_overfull;
-        Some(if is_due { NOW } else { window.end_ms })
+        (shard.is_closed || window.is_overfull).then_some(NOW)
     }
 
     /// Returns the shards whose parent is known and not done.
@@ -424,6 +426,18 @@ impl Shard {
         }
     }
 
+    /// Ends the window after its final invocation; after an early one it goes on, empty.
+    fn end_window(&mut self, kind: BatchKind) {
+        match (kind, &mut self.window) {
+            (BatchKind::WindowEnd { is_early: true }, Some(window)) => {
+                window.state = Value::Object(Map::new());
+                window.is_overfull = false;
+            }
+            (BatchKind::WindowEnd { is_early: false }, window) => *window = None,
+            (BatchKind::Records, _) | (_, None) => {}
+        }
+    }
+
     fn pass(&mut self, records: &[StreamRecord]) {
         if let Some(last) = records.last() {
             self.checkpoint = Some(last.sequence_number.clone());
@@ -432,6 +446,11 @@ impl Shard {
 }
 
 impl Batch {
+    fn back_off(&mut self, now_ms: u64) {
+        self.setbacks += 1;
+        self.not_before_ms = now_ms + back_off_ms(self.setbacks);
+    }
+
     fn new(kind: BatchKind, records: Vec<StreamRecord>) -> Self {
         Self { kind, records, invocations: 0, failures: 0, setbacks: 0, not_before_ms: 0, last_failure: None }
     }
@@ -460,7 +479,7 @@ fn discard_aged(config: &StreamMappingConfig, now_ms: u64, shard_id: &str, shard
     let mut discarded = Vec::new();
     let mut give_up = |shard: &mut Shard, aged: Batch| {
         shard.pass(&aged.records);
-        discarded.push(discard(config, now_ms, shard_id, aged, Condition::RecordAgeExceeded));
+        discarded.push(discard(config, now_ms, shard_id, None, &aged, Condition::RecordAgeExceeded));
     };
     while let Some(mut batch) = shard.batches.pop_front() {
         let aged = batch.records.iter().take_while(|record| is_aged(record)).count();
@@ -489,7 +508,7 @@ fn discard_aged(config: &StreamMappingConfig, now_ms: u64, shard_id: &str, shard
 }
 
 /// Forms the next batch of what is pending, or the end of a window.
-fn next_batch(config: &StreamMappingConfig, now_ms: u64, shard: &mut Shard) -> Option<Batch> {
+fn next_batch(config: &StreamMappingConfig, shard: &mut Shard) -> Option<Batch> {
     let Some(window_seconds) = config.tumbling_window_seconds else {
         let records = take_pending(config, shard, |_| true);
         return (!records.is_empty()).then(|| Batch::new(BatchKind::Records, records));
@@ -500,7 +519,8 @@ fn next_batch(config: &StreamMappingConfig, now_ms: u64, shard: &mut Shard) -> O
     if let Some(window) = &shard.window {
         let is_over = match first_start_ms {
             Some(start_ms) => start_ms > window.start_ms,
-            None => shard.is_closed || window.end_ms <= now_ms,
+            // Nobody watches the clock: a window is over when a record of a later one is there.
+            None => shard.is_closed,
         };
         if window.is_overfull || is_over {
             let is_early = window.is_overfull;
@@ -613,83 +633,84 @@ fn settle(shard: &mut Shard, batch: &mut Batch, records: usize, state: Option<Va
                 window.state = state;
             }
         }
-        BatchKind::WindowEnd { is_early: true } => {
-            if let Some(window) = &mut shard.window {
-                window.state = Value::Object(Map::new());
-                window.is_overfull = false;
-            }
-        }
-        BatchKind::WindowEnd { is_early: false } => shard.window = None,
+        BatchKind::WindowEnd { .. } => shard.end_window(batch.kind),
     }
 }
 
-/// Puts a batch back to the front, or gives it up where its retries are used up.
-fn retry_or_discard(
+/// Splits a failed batch, puts it back to the front, or gives it up where its retries are used up.
+fn fail(
     config: &StreamMappingConfig,
     now_ms: u64,
     shard_id: &str,
     shard: &mut Shard,
     mut batch: Batch,
-    uses_retry: bool,
 ) -> Vec<Discarded> {
-    let is_last = uses_retry
-        && batch.kind == BatchKind::Records
-        && config.maximum_retry_attempts.is_some_and(|attempts| batch.failures >= attempts);
-    if is_last {
-        shard.pass(&batch.records);
-        let condition = Condition::RetryAttemptsExhausted;
-        return vec![discard(config, now_ms, shard_id, batch, condition)];
+    if config.bisect_batch_on_function_error && batch.records.len() > 1 {
+        let behind = batch.records.split_off(batch.records.len() / 2);
+        shard.batches.push_front(Batch::new(BatchKind::Records, behind));
+        let mut first = Batch::new(BatchKind::Records, batch.records);
+        first.back_off(now_ms);
+        shard.batches.push_front(first);
+        return Vec::new();
     }
-    batch.failures += u32::from(uses_retry);
-    batch.setbacks += 1;
-    batch.not_before_ms = now_ms + back_off_ms(batch.setbacks);
+    if config.maximum_retry_attempts.is_some_and(|attempts| batch.failures >= attempts) {
+        let discarded =
+            discard(config, now_ms, shard_id, shard.window.as_ref(), &batch, Condition::RetryAttemptsExhausted);
+        shard.pass(&batch.records);
+        shard.end_window(batch.kind);
+        return vec![discarded];
+    }
+    batch.failures += 1;
+    batch.back_off(now_ms);
     shard.batches.push_front(batch);
     Vec::new()
 }
 
-/// Splits a failed batch in two that are tried one after the other.
-fn bisect(now_ms: u64, shard: &mut Shard, mut first: Batch) {
-    first.setbacks += 1;
-    let mut second = first.clone();
-    second.records = first.records.split_off(first.records.len() / 2);
-    second.setbacks = 0;
-    second.not_before_ms = 0;
-    first.not_before_ms = now_ms + back_off_ms(first.setbacks);
-    shard.batches.push_front(second);
-    shard.batches.push_front(first);
-}
-
-/// Builds the on-failure message. (Lambda developer guide, "Retain discarded batch records".)
-fn discard(config: &StreamMappingConfig, now_ms: u64, shard_id: &str, batch: Batch, condition: Condition) -> Discarded {
+/// Builds the on-failure message. (Lambda developer guide, "Retain discarded batch records", and as recorded.)
+fn discard(
+    config: &StreamMappingConfig,
+    now_ms: u64,
+    shard_id: &str,
+    window: Option<&Window>,
+    batch: &Batch,
+    condition: Condition,
+) -> Discarded {
     let request_number = batch.last_failure.as_ref().map_or(0, |failure| failure.invocation_id);
-    let response_context = batch.last_failure.as_ref().map(|failure| {
-        let mut context = json!({ "statusCode": 200, "executedVersion": "$LATEST" });
-        if failure.is_function_error {
-            context["functionError"] = json!("Unhandled");
-        }
-        context
-    });
     let sequence_numbers: Vec<String> = batch.records.iter().map(|record| record.sequence_number.clone()).collect();
     let arrival = |record: Option<&StreamRecord>| record.map(|record| iso_seconds(record.created_ms));
-    let message = json!({
+    let mut message = json!({
         "requestContext": {
             "requestId": uuid("request", request_number),
             "functionArn": config.function_arn,
             "condition": condition.name(),
-            "approximateInvokeCount": batch.invocations,
+            // One where it never ran, too.
+            "approximateInvokeCount": batch.invocations.max(1),
         },
-        "responseContext": response_context,
         "version": "1.0",
         "timestamp": iso_millis(now_ms),
-        "DDBStreamBatchInfo": {
-            "shardId": shard_id,
-            "startSequenceNumber": sequence_numbers.first(),
-            "endSequenceNumber": sequence_numbers.last(),
-            "approximateArrivalOfFirstRecord": arrival(batch.records.first()),
-            "approximateArrivalOfLastRecord": arrival(batch.records.last()),
-            "batchSize": sequence_numbers.len(),
-            "streamArn": config.stream_arn,
-        },
+        "DDBStreamBatchInfo": { "shardId": shard_id, "streamArn": config.stream_arn },
     });
+    if let Some(failure) = &batch.last_failure {
+        let function_error = failure.is_function_error.then_some("Unhandled");
+        message["responseContext"] =
+            json!({ "statusCode": 200, "executedVersion": "$LATEST", "functionError": function_error });
+    }
+    match (batch.kind, window) {
+        (BatchKind::WindowEnd { is_early }, Some(window)) => {
+            message["timeWindowInfo"] = json!({
+                "window": { "start": iso_seconds(window.start_ms), "end": iso_seconds(window.end_ms) },
+                "isFinalInvokeForWindow": true,
+                "isWindowTerminatedEarly": is_early,
+            });
+        }
+        _ => {
+            let info = &mut message["DDBStreamBatchInfo"];
+            info["startSequenceNumber"] = json!(sequence_numbers.first());
+            info["endSequenceNumber"] = json!(sequence_numbers.last());
+            info["approximateArrivalOfFirstRecord"] = json!(arrival(batch.records.first()));
+            info["approximateArrivalOfLastRecord"] = json!(arrival(batch.records.last()));
+            info["batchSize"] = json!(sequence_numbers.len());
+        }
+    }
     Discarded { shard_id: shard_id.to_owned(), sequence_numbers, message }
 }

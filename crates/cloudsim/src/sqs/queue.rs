@@ -3,7 +3,8 @@
 //! Every message has a slot, a number that grows with each arrival and never changes, so a message
 //! that becomes visible again is back at its old place. `free` holds the slots a receive may start
 //! from: every visible message of a standard queue, and of a FIFO queue the first message of every
-//! group that is not locked. That index makes a receive cost what it returns, not what is stored.
+//! group where it is visible: a hidden message holds back what is behind it, and nothing else. That
+//! index makes a receive cost what it returns, not what is stored.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -32,7 +33,9 @@ pub(super) struct Queue {
     pub sent: SentIds,
     messages: BTreeMap<u64, Stored>,
     groups: BTreeMap<String, Group>,
-    free: BTreeSet<u64>,
+    /// In the order in which receives start from them: by slot, and of a FIFO queue by the turns of
+    /// the groups.
+    free: BTreeMap<u64, u64>,
     /// (when it becomes visible, slot) of every hidden message.
     hidden: BTreeSet<(u64, u64)>,
     /// (start of its retention, slot) of every message.
@@ -41,6 +44,7 @@ pub(super) struct Queue {
     /// The slot of the last message that is looked through, where there are that many.
     horizon: Option<u64>,
     next_slot: u64,
+    next_turn: u64,
     next_receipt: u64,
 }
 
@@ -86,11 +90,10 @@ pub(super) enum State {
 
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 struct Group {
-    /// Slots of the group's messages that are not in flight.
-    waiting: BTreeSet<u64>,
-    in_flight: usize,
-    /// The slot under which the group stands in `free`.
-    offered: Option<u64>,
+    slots: BTreeSet<u64>,
+    /// When a receive may take from it: groups that were received go behind those that were not, in
+    /// the order of their receives. AWS promises no order between groups; this is what it gives.
+    turn: u64,
 }
 
 /// Is what one receive took out of a queue.
@@ -120,12 +123,13 @@ impl Queue {
             sent: SentIds::default(),
             messages: BTreeMap::new(),
             groups: BTreeMap::new(),
-            free: BTreeSet::new(),
+            free: BTreeMap::new(),
             hidden: BTreeSet::new(),
             retained: BTreeSet::new(),
             in_flight: 0,
             horizon: None,
             next_slot: 0,
+            next_turn: 0,
             next_receipt: 0,
         }
     }
@@ -194,12 +198,16 @@ impl Queue {
         }
         match group_id {
             Some(group_id) => {
-                let group = self.groups.entry(group_id.clone()).or_default();
-                group.waiting.insert(slot);
+                let next_turn = &mut self.next_turn;
+                let group = self.groups.entry(group_id.clone()).or_insert_with(|| {
+                    *next_turn += 1;
+                    Group { slots: BTreeSet::new(), turn: *next_turn }
+                });
+                group.slots.insert(slot);
                 self.offer_group(&group_id);
             }
             None => {
-                self.free.insert(slot);
+                self.free.insert(slot, slot);
             }
         }
         if visible_ms > now_ms {
@@ -208,12 +216,16 @@ impl Queue {
     }
 
     /// Takes messages for delivery and those whose receives are used up. One FIFO receive takes all
-    /// it can of the oldest free group, then of the next.
+    /// it can of the group whose turn it is, then of the next.
     /// (SQS developer guide, "FIFO queue delivery logic".)
     pub(super) fn take(&mut self, now_ms: u64, take: Take) -> Taken {
         let mut taken = Taken::default();
         while let Some(first) = self.next_free() {
             let candidates = self.deliverable_with(first, take.messages_max);
+            if taken.delivered.len() == take.messages_max || self.in_flight >= IN_FLIGHT_MAX {
+                break;
+            }
+            self.end_turn(first);
             for slot in candidates {
                 if taken.delivered.len() == take.messages_max || self.in_flight >= IN_FLIGHT_MAX {
                     return taken;
@@ -224,9 +236,6 @@ impl Queue {
                     self.deliver(now_ms, slot, take.visibility_timeout_ms);
                     taken.delivered.push(slot);
                 }
-            }
-            if taken.delivered.len() == take.messages_max {
-                break;
             }
         }
         taken
@@ -260,6 +269,7 @@ impl Queue {
         self.free.clear();
         self.hidden.clear();
         self.retained.clear();
+        self.sent = SentIds::default();
         self.in_flight = 0;
         self.horizon = None;
     }
@@ -271,9 +281,11 @@ impl Queue {
         self.set_state(slot, State::Visible);
         let stored = self.messages.remove(&slot)?;
         self.retained.remove(&(stored.enqueued_ms, slot));
-        self.free.remove(&slot);
-        if let Some(group_id) = self.group_id(&stored.content) {
-            self.remove_from_group(&group_id, slot);
+        match self.group_id(&stored.content) {
+            Some(group_id) => self.remove_from_group(&group_id, slot),
+            None => {
+                self.free.remove(&slot);
+            }
         }
         if let Some(horizon) = self.horizon
             && slot <= horizon
@@ -285,8 +297,7 @@ impl Queue {
 
     /// Returns the first slot a receive may start from, if it is looked through at all.
     fn next_free(&self) -> Option<u64> {
-        let first = *self.free.first()?;
-        self.is_looked_through(first).then_some(first)
+        self.free.values().copied().find(|slot| self.is_looked_through(*slot))
     }
 
     fn is_looked_through(&self, slot: u64) -> bool {
@@ -301,7 +312,7 @@ impl Queue {
             return vec![first];
         };
         self.groups[&group_id]
-            .waiting
+            .slots
             .iter()
             .copied()
             .take(2 * messages_max)
@@ -355,9 +366,9 @@ impl Queue {
             }
         }
         match group_id {
-            Some(group_id) => self.move_in_group(&group_id, slot, old_state, new_state),
+            Some(group_id) => self.offer_group(&group_id),
             None if new_state == State::Visible => {
-                self.free.insert(slot);
+                self.free.insert(slot, slot);
             }
             None => {
                 self.free.remove(&slot);
@@ -365,51 +376,41 @@ impl Queue {
         }
     }
 
-    fn move_in_group(&mut self, group_id: &str, slot: u64, old_state: State, new_state: State) {
-        let Some(group) = self.groups.get_mut(group_id) else {
-            return;
-        };
-        if matches!(old_state, State::InFlight { .. }) {
-            group.in_flight -= 1;
-            group.waiting.insert(slot);
-        }
-        if matches!(new_state, State::InFlight { .. }) {
-            group.in_flight += 1;
-            group.waiting.remove(&slot);
-        }
-        self.offer_group(group_id);
-    }
-
     fn remove_from_group(&mut self, group_id: &str, slot: u64) {
         let Some(group) = self.groups.get_mut(group_id) else {
             return;
         };
-        group.waiting.remove(&slot);
+        group.slots.remove(&slot);
         self.offer_group(group_id);
-        let is_empty = |group: &Group| group.waiting.is_empty() && group.in_flight == 0;
-        if self.groups.get(group_id).is_some_and(is_empty) {
+        if self.groups.get(group_id).is_some_and(|group| group.slots.is_empty()) {
             self.groups.remove(group_id);
         }
     }
 
     /// Puts a group into `free` where its first message may be delivered, and takes it out elsewhere.
     fn offer_group(&mut self, group_id: &str) {
-        let Some(group) = self.groups.get_mut(group_id) else {
+        let Some(group) = self.groups.get(group_id) else {
             return;
         };
         let is_visible = |slot: &u64| self.messages.get(slot).is_some_and(|stored| stored.state == State::Visible);
-        let is_locked = group.in_flight > 0;
-        let offered = group.waiting.first().copied().filter(|slot| !is_locked && is_visible(slot));
-        let before = std::mem::replace(&mut group.offered, offered);
-        if before == offered {
+        match group.slots.first().copied().filter(is_visible) {
+            Some(slot) => self.free.insert(group.turn, slot),
+            None => self.free.remove(&group.turn),
+        };
+    }
+
+    /// Sends the group of a message behind all others.
+    fn end_turn(&mut self, slot: u64) {
+        let Some(group_id) = self.group_id(&self.messages[&slot].content) else {
             return;
-        }
-        if let Some(slot) = before {
-            self.free.remove(&slot);
-        }
-        if let Some(slot) = offered {
-            self.free.insert(slot);
-        }
+        };
+        let Some(group) = self.groups.get_mut(&group_id) else {
+            return;
+        };
+        self.free.remove(&group.turn);
+        self.next_turn += 1;
+        group.turn = self.next_turn;
+        self.offer_group(&group_id);
     }
 
     /// Returns the group that orders a message; a standard queue has none.
