@@ -95,19 +95,12 @@ struct Shard {
     parent_shard_id: Option<String>,
     is_closed: bool,
     /// Records that passed the filter and are in no batch yet.
-    pending: VecDeque<Pending>,
+    pending: VecDeque<StreamRecord>,
     /// Batches to run before anything pending, in order; the first one may be running.
     batches: VecDeque<Batch>,
     running: Option<u64>,
     window: Option<Window>,
-    checkpoint: Option<String>,
     last_offered: Option<String>,
-}
-
-#[derive(Debug, Clone, Serialize, Deserialize)]
-struct Pending {
-    record: StreamRecord,
-    event_bytes: usize,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -164,19 +157,11 @@ enum Verdict {
     Throttled,
 }
 
-#[derive(Clone, Copy)]
+/// Is why records are given up, called as AWS calls it.
+#[derive(Clone, Copy, Serialize)]
 enum Condition {
     RetryAttemptsExhausted,
     RecordAgeExceeded,
-}
-
-impl Condition {
-    fn name(self) -> &'static str {
-        match self {
-            Self::RetryAttemptsExhausted => "RetryAttemptsExhausted",
-            Self::RecordAgeExceeded => "RecordAgeExceeded",
-        }
-    }
 }
 
 impl StreamMappingConfig {
@@ -237,11 +222,9 @@ impl StreamMapping {
             shard.last_offered = Some(record.sequence_number.clone());
             let names = self.config.event_names.as_ref();
             if names.is_none_or(|names| names.contains(&record.event_name)) {
-                let event_bytes = record.record.to_string().len();
-                shard.pending.push_back(Pending { record, event_bytes });
+                shard.pending.push_back(record);
             }
         }
-        shard.catch_up_checkpoint();
         Ok(())
     }
 
@@ -296,56 +279,41 @@ impl StreamMapping {
         outcome: &Outcome,
     ) -> Result<Vec<Discarded>, MappingError> {
         let unknown = MappingError::UnknownInvocation { id: invocation_id };
-        let Some((shard_id, shard)) = self.shards.iter_mut().find(|(_, shard)| shard.running == Some(invocation_id))
-        else {
-            return Err(unknown);
-        };
+        let running = self.shards.iter_mut().find(|(_, shard)| shard.running == Some(invocation_id));
+        let (shard_id, shard) = running.ok_or(unknown.clone())?;
         shard.running = None;
         let mut batch = shard.batches.pop_front().ok_or(unknown)?;
-        let verdict = judge(&self.config, &batch, outcome);
-        let mut discarded = Vec::new();
-        match verdict {
+        let is_function_error = match judge(&self.config, &batch, outcome) {
             Verdict::Done { records, state } => {
-                batch.invocations += 1;
                 settle(shard, &mut batch, records, state);
-                if !batch.records.is_empty() {
-                    // What is reported first fails its batch; what was done before it makes it a new one.
-                    if records > 0 {
-                        let mut rest = Batch::new(BatchKind::Records, batch.records);
-                        rest.back_off(now_ms);
-                        shard.batches.push_front(rest);
-                    } else {
-                        batch.last_failure = Some(Failure { invocation_id, is_function_error: false });
-                        discarded = fail(&self.config, now_ms, shard_id, shard, batch);
-                    }
+                if batch.records.is_empty() {
+                    return Ok(Vec::new());
                 }
+                // What is reported first fails its batch; what was done before it makes it a new one.
+                if records > 0 {
+                    shard.retry(now_ms, Batch::new(BatchKind::Records, batch.records));
+                    return Ok(Vec::new());
+                }
+                false
             }
-            Verdict::Failed { is_function_error } => {
-                batch.invocations += 1;
-                batch.last_failure = Some(Failure { invocation_id, is_function_error });
-                discarded = fail(&self.config, now_ms, shard_id, shard, batch);
-            }
+            Verdict::Failed { is_function_error } => is_function_error,
             Verdict::Throttled => {
-                batch.back_off(now_ms);
-                shard.batches.push_front(batch);
+                shard.retry(now_ms, batch);
+                return Ok(Vec::new());
             }
-        }
-        shard.catch_up_checkpoint();
-        Ok(discarded)
+        };
+        batch.invocations += 1;
+        batch.last_failure = Some(Failure { invocation_id, is_function_error });
+        Ok(fail(&self.config, now_ms, shard_id, shard, batch))
     }
 
     /// Says whether everything offered was processed, filtered out or discarded. An open window
     /// does not count: its records have been delivered.
     #[must_use]
     pub fn is_caught_up(&self) -> bool {
-        self.shards.values().all(|shard| shard.oldest().is_none())
-    }
-
-    /// Returns the age of the oldest record offered and not done, 0 when caught up.
-    #[must_use]
-    pub fn iterator_age_ms(&self, now_ms: u64) -> u64 {
-        let oldest_ms = self.shards.values().filter_map(|shard| shard.oldest().map(|record| record.created_ms)).min();
-        oldest_ms.map_or(0, |created_ms| now_ms.saturating_sub(created_ms))
+        self.shards
+            .values()
+            .all(|shard| shard.pending.is_empty() && shard.batches.iter().all(|batch| batch.records.is_empty()))
     }
 
     /// Returns when polling again is worth it without a new record or a completion: a back-off or a
@@ -358,12 +326,6 @@ impl StreamMapping {
             .filter(|(shard_id, shard)| shard.running.is_none() && !blocked.contains(*shard_id))
             .filter_map(|(_, shard)| self.next_shard_event_ms(shard))
             .min()
-    }
-
-    /// Returns the last sequence number of the shard that is done.
-    #[must_use]
-    pub fn checkpoint(&self, shard_id: &str) -> Option<&str> {
-        self.shards.get(shard_id)?.checkpoint.as_deref()
     }
 
     /// Returns the last sequence number offered for the shard: where a driver goes on reading.
@@ -411,19 +373,11 @@ impl Shard {
         self.is_closed && self.pending.is_empty() && self.batches.is_empty() && self.window.is_none()
     }
 
-    /// Returns the oldest record that is neither done nor discarded.
-    fn oldest(&self) -> Option<&StreamRecord> {
-        self.batches
-            .iter()
-            .find_map(|batch| batch.records.first())
-            .or_else(|| self.pending.front().map(|pending| &pending.record))
-    }
-
-    /// Moves the checkpoint over records that were filtered out, once nothing is before them.
-    fn catch_up_checkpoint(&mut self) {
-        if self.oldest().is_none() {
-            self.checkpoint.clone_from(&self.last_offered);
-        }
+    /// Puts a batch back to the front, to run after its back-off.
+    fn retry(&mut self, now_ms: u64, mut batch: Batch) {
+        batch.setbacks += 1;
+        batch.not_before_ms = now_ms + back_off_ms(batch.setbacks);
+        self.batches.push_front(batch);
     }
 
     /// Ends the window after its final invocation; after an early one it goes on, empty.
@@ -437,20 +391,9 @@ impl Shard {
             (BatchKind::Records, _) | (_, None) => {}
         }
     }
-
-    fn pass(&mut self, records: &[StreamRecord]) {
-        if let Some(last) = records.last() {
-            self.checkpoint = Some(last.sequence_number.clone());
-        }
-    }
 }
 
 impl Batch {
-    fn back_off(&mut self, now_ms: u64) {
-        self.setbacks += 1;
-        self.not_before_ms = now_ms + back_off_ms(self.setbacks);
-    }
-
     fn new(kind: BatchKind, records: Vec<StreamRecord>) -> Self {
         Self { kind, records, invocations: 0, failures: 0, setbacks: 0, not_before_ms: 0, last_failure: None }
     }
@@ -477,17 +420,14 @@ fn too_old_ms(config: &StreamMappingConfig, record: &StreamRecord) -> Option<u64
 fn discard_aged(config: &StreamMappingConfig, now_ms: u64, shard_id: &str, shard: &mut Shard) -> Vec<Discarded> {
     let is_aged = |record: &StreamRecord| too_old_ms(config, record).is_some_and(|too_old_ms| too_old_ms <= now_ms);
     let mut discarded = Vec::new();
-    let mut give_up = |shard: &mut Shard, aged: Batch| {
-        shard.pass(&aged.records);
+    let mut give_up = |aged: Batch| {
         discarded.push(discard(config, now_ms, shard_id, None, &aged, Condition::RecordAgeExceeded));
     };
     while let Some(mut batch) = shard.batches.pop_front() {
         let aged = batch.records.iter().take_while(|record| is_aged(record)).count();
         if aged > 0 {
-            let mut aged_batch = batch.clone();
-            batch.records.drain(..aged);
-            aged_batch.records.truncate(aged);
-            give_up(shard, aged_batch);
+            let records = batch.records.drain(..aged).collect();
+            give_up(Batch { records, ..batch.clone() });
         }
         if !batch.records.is_empty() || batch.kind != BatchKind::Records {
             shard.batches.push_front(batch);
@@ -496,14 +436,13 @@ fn discard_aged(config: &StreamMappingConfig, now_ms: u64, shard_id: &str, shard
     }
     if shard.batches.is_empty() {
         let mut aged = Vec::new();
-        while let Some(pending) = shard.pending.pop_front_if(|pending| is_aged(&pending.record)) {
-            aged.push(pending.record);
+        while let Some(record) = shard.pending.pop_front_if(|record| is_aged(record)) {
+            aged.push(record);
         }
         if !aged.is_empty() {
-            give_up(shard, Batch::new(BatchKind::Records, aged));
+            give_up(Batch::new(BatchKind::Records, aged));
         }
     }
-    shard.catch_up_checkpoint();
     discarded
 }
 
@@ -515,7 +454,7 @@ fn next_batch(config: &StreamMappingConfig, shard: &mut Shard) -> Option<Batch> 
     };
     let window_ms = u64::from(window_seconds) * MS_PER_SECOND;
     let start_of = |record: &StreamRecord| record.created_ms / window_ms * window_ms;
-    let first_start_ms = shard.pending.front().map(|pending| start_of(&pending.record));
+    let first_start_ms = shard.pending.front().map(start_of);
     if let Some(window) = &shard.window {
         let is_over = match first_start_ms {
             Some(start_ms) => start_ms > window.start_ms,
@@ -549,15 +488,14 @@ fn take_pending(
 ) -> Vec<StreamRecord> {
     let mut records = Vec::new();
     let mut event_bytes = 0;
-    while records.len() < config.batch_size as usize {
-        let Some(pending) = shard.pending.pop_front_if(|pending| {
-            let fits = records.is_empty() || event_bytes + pending.event_bytes <= EVENT_BYTES_MAX;
-            fits && is_wanted(&pending.record)
-        }) else {
+    while records.len() < config.batch_size as usize
+        && let Some(record) = shard.pending.front().filter(|record| is_wanted(record))
+    {
+        event_bytes += record.record.to_string().len();
+        if !records.is_empty() && event_bytes > EVENT_BYTES_MAX {
             break;
-        };
-        event_bytes += pending.event_bytes;
-        records.push(pending.record);
+        }
+        records.extend(shard.pending.pop_front());
     }
     records
 }
@@ -621,20 +559,15 @@ fn judge(config: &StreamMappingConfig, batch: &Batch, outcome: &Outcome) -> Verd
     }
 }
 
-/// Passes the records that are done. The returned state counts if any record does, since what the
+/// Drops the records that are done. The returned state counts if any record does, since what the
 /// function folded into it is not sent again.
 fn settle(shard: &mut Shard, batch: &mut Batch, records: usize, state: Option<Value>) {
-    let done: Vec<StreamRecord> = batch.records.drain(..records).collect();
-    shard.pass(&done);
-    match batch.kind {
-        BatchKind::Records => {
-            if let (Some(window), Some(state), true) = (&mut shard.window, state, records > 0) {
-                window.is_overfull = state.to_string().len() > STATE_BYTES_MAX;
-                window.state = state;
-            }
-        }
-        BatchKind::WindowEnd { .. } => shard.end_window(batch.kind),
+    batch.records.drain(..records);
+    if let (Some(window), Some(state), true) = (&mut shard.window, state, records > 0) {
+        window.is_overfull = state.to_string().len() > STATE_BYTES_MAX;
+        window.state = state;
     }
+    shard.end_window(batch.kind);
 }
 
 /// Splits a failed batch, puts it back to the front, or gives it up where its retries are used up.
@@ -648,21 +581,17 @@ fn fail(
     if config.bisect_batch_on_function_error && batch.records.len() > 1 {
         let behind = batch.records.split_off(batch.records.len() / 2);
         shard.batches.push_front(Batch::new(BatchKind::Records, behind));
-        let mut first = Batch::new(BatchKind::Records, batch.records);
-        first.back_off(now_ms);
-        shard.batches.push_front(first);
+        shard.retry(now_ms, Batch::new(BatchKind::Records, batch.records));
         return Vec::new();
     }
     if config.maximum_retry_attempts.is_some_and(|attempts| batch.failures >= attempts) {
         let discarded =
             discard(config, now_ms, shard_id, shard.window.as_ref(), &batch, Condition::RetryAttemptsExhausted);
-        shard.pass(&batch.records);
         shard.end_window(batch.kind);
         return vec![discarded];
     }
     batch.failures += 1;
-    batch.back_off(now_ms);
-    shard.batches.push_front(batch);
+    shard.retry(now_ms, batch);
     Vec::new()
 }
 
@@ -682,7 +611,7 @@ fn discard(
         "requestContext": {
             "requestId": uuid("request", request_number),
             "functionArn": config.function_arn,
-            "condition": condition.name(),
+            "condition": condition,
             // One where it never ran, too.
             "approximateInvokeCount": batch.invocations.max(1),
         },

@@ -89,7 +89,6 @@ fn a_batch_holds_at_most_the_batch_size_and_blocks_its_shard() {
     assert_eq!(sequence_numbers(&first), ["1", "2"]);
     assert_eq!(mapping.poll(NOW), StreamPoll::default());
     mapping.complete(NOW, first.id, &Outcome::Succeeded(None)).unwrap();
-    assert_eq!(mapping.checkpoint(SHARD), Some("2"));
     assert_eq!(sequence_numbers(&poll_one(&mut mapping, NOW)), ["3"]);
 }
 
@@ -122,10 +121,10 @@ fn filtered_records_are_skipped_and_passed() {
     let invocation = poll_one(&mut mapping, NOW);
     assert_eq!(sequence_numbers(&invocation), ["2"]);
     mapping.complete(NOW, invocation.id, &succeeding()).unwrap();
-    assert_eq!(mapping.checkpoint(SHARD), Some("3"));
+    assert!(mapping.is_caught_up());
     mapping.offer(SHARD, vec![removal(4)]).unwrap();
     assert_eq!(mapping.poll(NOW), StreamPoll::default());
-    assert_eq!(mapping.checkpoint(SHARD), Some("4"));
+    assert!(mapping.is_caught_up());
 }
 
 #[test]
@@ -147,12 +146,11 @@ fn a_child_shard_waits_for_its_parent_and_shards_run_side_by_side() {
 
 // Lambda developer guide, "Configuring partial batch response with DynamoDB and Lambda".
 #[test]
-fn the_lowest_returned_sequence_number_is_the_checkpoint() {
+fn the_lowest_returned_sequence_number_is_where_the_retry_begins() {
     let mut mapping = mapping_with(config(), (8..=12).map(record).collect());
     let first = poll_one(&mut mapping, NOW);
     let second = next_after(&mut mapping, &first, &failing(&["12", "10"]));
     assert_eq!(sequence_numbers(&second), ["10", "11", "12"]);
-    assert_eq!(mapping.checkpoint(SHARD), Some("9"));
 }
 
 #[test]
@@ -172,7 +170,6 @@ fn a_failed_or_malformed_batch_is_retried_whole() {
         let first = poll_one(&mut mapping, NOW);
         let second = next_after(&mut mapping, &first, &outcome);
         assert_eq!(sequence_numbers(&second), ["1", "2"], "{outcome:?}");
-        assert_eq!(mapping.checkpoint(SHARD), None);
     }
 }
 
@@ -238,7 +235,6 @@ fn exhausted_retries_discard_the_batch_and_announce_it() {
         })
     );
     assert!(mapping.is_caught_up());
-    assert_eq!(mapping.checkpoint(SHARD), Some("2"));
 }
 
 #[test]
@@ -247,7 +243,6 @@ fn a_discarded_batch_is_passed_while_records_behind_it_wait() {
     let mut mapping = mapping_with(limited, vec![record(1), record(2)]);
     let first = poll_one(&mut mapping, NOW);
     mapping.complete(NOW, first.id, &Outcome::FunctionError).unwrap();
-    assert_eq!(mapping.checkpoint(SHARD), Some("1"));
     assert_eq!(sequence_numbers(&poll_one(&mut mapping, NOW)), ["2"]);
 }
 
@@ -487,17 +482,15 @@ fn a_closed_shard_ends_its_window_before_its_child_starts() {
 }
 
 #[test]
-fn the_iterator_age_is_that_of_the_oldest_record_not_done() {
-    let mut mapping = mapping_with(config(), vec![record(1), record_at(2, NOW + SECOND)]);
-    assert_eq!(mapping.iterator_age_ms(NOW + 5 * SECOND), 5 * SECOND);
-    let invocation = poll_one(&mut mapping, NOW + 5 * SECOND);
-    assert!(!mapping.is_caught_up(), "a running batch is not done");
-    mapping.complete(NOW + 5 * SECOND, invocation.id, &failing(&["2"])).unwrap();
-    assert_eq!(mapping.iterator_age_ms(NOW + 5 * SECOND), 4 * SECOND);
-    let again = poll_one(&mut mapping, NOW + 6 * SECOND);
-    mapping.complete(NOW + 6 * SECOND, again.id, &succeeding()).unwrap();
+fn a_mapping_is_caught_up_once_no_record_waits_runs_or_has_to_be_retried() {
+    let mut mapping = mapping_with(config(), vec![record(1), record(2)]);
+    assert!(!mapping.is_caught_up(), "records wait");
+    let invocation = poll_one(&mut mapping, NOW);
+    assert!(!mapping.is_caught_up(), "a batch runs");
+    let again = next_after(&mut mapping, &invocation, &failing(&["2"]));
+    assert!(!mapping.is_caught_up(), "a record is retried");
+    mapping.complete(NOW + SECOND, again.id, &succeeding()).unwrap();
     assert!(mapping.is_caught_up());
-    assert_eq!(mapping.iterator_age_ms(NOW + 9 * SECOND), 0);
 }
 
 #[test]
