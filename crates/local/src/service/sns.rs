@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use cloudsim::{
     Account,
-    sns::{Delivery, PublishRequest, SnsError, SubscribeRequest},
+    sns::{self, Delivery, PublishRequest, SnsError},
     sqs::SendRequest,
 };
 use serde::Deserialize;
@@ -54,7 +54,7 @@ pub fn call(shared: &SharedState, operation: &str, body: Value) -> Result<Value,
         }
         "Subscribe" => {
             let request: Subscribe = input(body)?;
-            let arn = shared.change(|state, _| state.sns.subscribe(&request.into()))?;
+            let arn = shared.change(|state, _| state.sns.subscribe(request.into()))?;
             Ok(json!({"SubscriptionArn": arn}))
         }
         "Unsubscribe" => {
@@ -87,9 +87,9 @@ fn list_subscriptions(shared: &SharedState, topic_arn: Option<&str>) -> Result<V
     let subscriptions = shared.look(|state, _| state.sns.subscriptions(topic_arn))?;
     let subscriptions: Vec<Value> = subscriptions
         .into_iter()
-        .map(|subscription| {
+        .map(|(subscription_arn, subscription)| {
             json!({
-                "SubscriptionArn": subscription.subscription_arn,
+                "SubscriptionArn": subscription_arn,
                 "TopicArn": subscription.topic_arn,
                 "Protocol": subscription.protocol,
                 "Endpoint": subscription.endpoint,
@@ -137,7 +137,7 @@ impl From<SnsError> for ApiError {
     }
 }
 
-impl From<Subscribe> for SubscribeRequest {
+impl From<Subscribe> for sns::Subscription {
     fn from(request: Subscribe) -> Self {
         Self {
             topic_arn: request.topic_arn,
