@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use serde::{Deserialize, Serialize};
 
 use super::settings::Settings;
-use crate::attribute::MessageAttributes;
+use super::{ReceiveRequest, ReceivedMessage, SendRequest, Sent, received_message};
 
 /// Messages a FIFO queue looks through for free groups, counted from its oldest.
 /// (SQS developer guide, "FIFO queue and message group quotas".)
@@ -22,7 +22,7 @@ pub(super) const IN_FLIGHT_MAX: usize = 120_000;
 
 const MS_PER_SECOND: u64 = 1_000;
 
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(super) struct Queue {
     /// Tells this queue from an earlier one of the same name, for receipt handles.
     pub incarnation: u64,
@@ -59,20 +59,15 @@ pub(super) struct Stored {
     /// The latest receipt.
     pub receipt: u64,
     pub received_ms: u64,
-    pub state: State,
+    pub state: MessageState,
 }
 
 /// Is what stays with a message when it moves to a DLQ.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Content {
     pub message_id: String,
-    pub body: String,
-    pub md5_of_body: String,
-    pub message_attributes: MessageAttributes,
-    pub md5_of_message_attributes: Option<String>,
-    pub trace_header: Option<String>,
-    pub group_id: Option<String>,
-    pub deduplication_id: Option<String>,
+    /// As it was sent; on FIFO with the deduplication id that counts.
+    pub request: SendRequest,
     pub sequence_number: Option<String>,
     pub sent_ms: u64,
     pub first_received_ms: Option<u64>,
@@ -81,8 +76,9 @@ pub(super) struct Content {
     pub dead_letter_source_arn: Option<String>,
 }
 
+/// Is whether a stored message can be received; a visible one may still wait for its group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) enum State {
+pub enum MessageState {
     Visible,
     Delayed { until_ms: u64 },
     InFlight { until_ms: u64 },
@@ -96,42 +92,22 @@ struct Group {
     turn: u64,
 }
 
-/// Is what one receive took out of a queue.
-#[derive(Debug, Default)]
-pub(super) struct Taken {
-    pub delivered: Vec<u64>,
-    pub dead: Vec<Stored>,
-}
+impl MessageState {
+    pub(super) fn is_in_flight(self) -> bool {
+        matches!(self, Self::InFlight { .. })
+    }
 
-/// Limits one receive.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Take {
-    pub messages_max: usize,
-    pub visibility_timeout_ms: u64,
-    /// The redrive policy's `maxReceiveCount`, where its DLQ exists.
-    pub receives_max: Option<u32>,
+    fn hidden_until_ms(self) -> Option<u64> {
+        match self {
+            Self::Visible => None,
+            Self::Delayed { until_ms } | Self::InFlight { until_ms } => Some(until_ms),
+        }
+    }
 }
 
 impl Queue {
     pub(super) fn new(now_ms: u64, incarnation: u64, settings: Settings) -> Self {
-        Self {
-            incarnation,
-            created_ms: now_ms,
-            modified_ms: now_ms,
-            purged_ms: None,
-            settings,
-            sent: SentIds::default(),
-            messages: BTreeMap::new(),
-            groups: BTreeMap::new(),
-            free: BTreeMap::new(),
-            hidden: BTreeSet::new(),
-            retained: BTreeSet::new(),
-            in_flight: 0,
-            horizon: None,
-            next_slot: 0,
-            next_turn: 0,
-            next_receipt: 0,
-        }
+        Self { incarnation, created_ms: now_ms, modified_ms: now_ms, settings, ..Self::default() }
     }
 
     pub(super) fn visible(&self) -> usize {
@@ -163,11 +139,6 @@ impl Queue {
         self.hidden.first().map(|(visible_ms, _)| *visible_ms)
     }
 
-    pub(super) fn next_event_ms(&self) -> Option<u64> {
-        let expiry_ms = self.retained.first().map(|(enqueued_ms, _)| enqueued_ms + self.retention_ms());
-        self.next_visible_ms().into_iter().chain(expiry_ms).min()
-    }
-
     /// Ends the visibility timeouts, delays and retention periods that are over.
     pub(super) fn advance(&mut self, now_ms: u64) {
         let retention_ms = self.retention_ms();
@@ -179,7 +150,7 @@ impl Queue {
         while let Some(&(visible_ms, slot)) = self.hidden.first()
             && visible_ms <= now_ms
         {
-            self.set_state(slot, State::Visible);
+            self.set_state(slot, MessageState::Visible);
         }
     }
 
@@ -190,7 +161,7 @@ impl Queue {
         let group_id = self.group_id(&content);
         self.messages.insert(
             slot,
-            Stored { content, enqueued_ms, receives_here: 0, receipt: 0, received_ms: 0, state: State::Visible },
+            Stored { content, enqueued_ms, receives_here: 0, receipt: 0, received_ms: 0, state: MessageState::Visible },
         );
         self.retained.insert((enqueued_ms, slot));
         if self.messages.len() == LOOKED_THROUGH_MAX {
@@ -211,38 +182,49 @@ impl Queue {
             }
         }
         if visible_ms > now_ms {
-            self.set_state(slot, State::Delayed { until_ms: visible_ms });
+            self.set_state(slot, MessageState::Delayed { until_ms: visible_ms });
         }
     }
 
-    /// Takes messages for delivery and those whose receives are used up. One FIFO receive takes all
-    /// it can of the group whose turn it is, then of the next.
+    /// Takes messages for delivery and those whose receives are used up: `receives_max` is the redrive policy's, where
+    /// its DLQ exists. One FIFO receive takes all it can of the group whose turn it is, then of the next.
     /// (SQS developer guide, "FIFO queue delivery logic".)
-    pub(super) fn take(&mut self, now_ms: u64, take: Take) -> Taken {
-        let mut taken = Taken::default();
-        while let Some(first) = self.next_free() {
-            let candidates = self.deliverable_with(first, take.messages_max);
-            if taken.delivered.len() == take.messages_max || self.in_flight >= IN_FLIGHT_MAX {
-                break;
-            }
+    pub(super) fn take(
+        &mut self,
+        now_ms: u64,
+        request: &ReceiveRequest,
+        receives_max: Option<u32>,
+    ) -> (Vec<ReceivedMessage>, Vec<Stored>) {
+        let messages_max = request.messages_max as usize;
+        let timeout_seconds = request.visibility_timeout_seconds.unwrap_or(self.settings.visibility_timeout_seconds);
+        let until_ms = now_ms + u64::from(timeout_seconds) * MS_PER_SECOND;
+        let (mut delivered, mut dead) = (Vec::new(), Vec::new());
+        while delivered.len() < messages_max
+            && self.in_flight < IN_FLIGHT_MAX
+            && let Some(first) = self.next_free()
+        {
+            let candidates = self.deliverable_with(first, messages_max);
             self.end_turn(first);
             for slot in candidates {
-                if taken.delivered.len() == take.messages_max || self.in_flight >= IN_FLIGHT_MAX {
-                    return taken;
+                if delivered.len() == messages_max || self.in_flight >= IN_FLIGHT_MAX {
+                    break;
                 }
-                if self.is_exhausted(slot, take.receives_max) {
-                    taken.dead.extend(self.remove(slot));
+                if self.is_exhausted(slot, receives_max) {
+                    dead.extend(self.remove(slot));
                 } else {
-                    self.deliver(now_ms, slot, take.visibility_timeout_ms);
-                    taken.delivered.push(slot);
+                    delivered.extend(self.deliver(now_ms, slot, until_ms));
                 }
             }
         }
-        taken
+        (delivered, dead)
     }
 
     pub(super) fn change_visibility(&mut self, now_ms: u64, slot: u64, timeout_ms: u64) {
-        let state = if timeout_ms == 0 { State::Visible } else { State::InFlight { until_ms: now_ms + timeout_ms } };
+        let state = if timeout_ms == 0 {
+            MessageState::Visible
+        } else {
+            MessageState::InFlight { until_ms: now_ms + timeout_ms }
+        };
         self.set_state(slot, state);
     }
 
@@ -255,11 +237,12 @@ impl Queue {
             .iter()
             .filter_map(|(_, slot)| {
                 let stored = &self.messages[slot];
-                matches!(stored.state, State::Delayed { .. }).then_some((*slot, stored.content.sent_ms + delay_ms))
+                matches!(stored.state, MessageState::Delayed { .. })
+                    .then_some((*slot, stored.content.sent_ms + delay_ms))
             })
             .collect();
         for (slot, until_ms) in delayed {
-            self.set_state(slot, State::Delayed { until_ms });
+            self.set_state(slot, MessageState::Delayed { until_ms });
         }
     }
 
@@ -278,7 +261,7 @@ impl Queue {
         if !self.messages.contains_key(&slot) {
             return None;
         }
-        self.set_state(slot, State::Visible);
+        self.set_state(slot, MessageState::Visible);
         let stored = self.messages.remove(&slot)?;
         self.retained.remove(&(stored.enqueued_ms, slot));
         match self.group_id(&stored.content) {
@@ -301,7 +284,7 @@ impl Queue {
     }
 
     fn is_looked_through(&self, slot: u64) -> bool {
-        !self.settings.fifo || self.horizon.is_none_or(|horizon| slot <= horizon)
+        !self.settings.is_fifo || self.horizon.is_none_or(|horizon| slot <= horizon)
     }
 
     /// Returns the slots deliverable together with a free one: itself, and of a FIFO queue what
@@ -316,7 +299,7 @@ impl Queue {
             .iter()
             .copied()
             .take(2 * messages_max)
-            .take_while(|slot| self.messages[slot].state == State::Visible && self.is_looked_through(*slot))
+            .take_while(|slot| self.messages[slot].state == MessageState::Visible && self.is_looked_through(*slot))
             .collect()
     }
 
@@ -324,50 +307,37 @@ impl Queue {
         receives_max.is_some_and(|max| self.messages[&slot].receives_here >= max)
     }
 
-    fn deliver(&mut self, now_ms: u64, slot: u64, visibility_timeout_ms: u64) {
+    fn deliver(&mut self, now_ms: u64, slot: u64, until_ms: u64) -> Option<ReceivedMessage> {
         self.next_receipt += 1;
-        let receipt = self.next_receipt;
-        let Some(stored) = self.messages.get_mut(&slot) else {
-            return;
-        };
-        stored.receipt = receipt;
+        let stored = self.messages.get_mut(&slot)?;
+        stored.receipt = self.next_receipt;
         stored.received_ms = now_ms;
         stored.receives_here += 1;
         stored.content.receives += 1;
         stored.content.first_received_ms.get_or_insert(now_ms);
-        self.set_state(slot, State::InFlight { until_ms: now_ms + visibility_timeout_ms });
+        let received = received_message(self.incarnation, slot, stored);
+        self.set_state(slot, MessageState::InFlight { until_ms });
+        Some(received)
     }
 
     /// Changes a message's state and everything that is counted or indexed by it.
-    fn set_state(&mut self, slot: u64, new_state: State) {
+    fn set_state(&mut self, slot: u64, new_state: MessageState) {
         let Some(stored) = self.messages.get_mut(&slot) else {
             return;
         };
         let old_state = std::mem::replace(&mut stored.state, new_state);
-        let group_id = if self.settings.fifo { stored.content.group_id.clone() } else { None };
-        match old_state {
-            State::Visible => {}
-            State::Delayed { until_ms } => {
-                self.hidden.remove(&(until_ms, slot));
-            }
-            State::InFlight { until_ms } => {
-                self.hidden.remove(&(until_ms, slot));
-                self.in_flight -= 1;
-            }
+        let group_id = if self.settings.is_fifo { stored.content.request.message_group_id.clone() } else { None };
+        if let Some(until_ms) = old_state.hidden_until_ms() {
+            self.hidden.remove(&(until_ms, slot));
         }
-        match new_state {
-            State::Visible => {}
-            State::Delayed { until_ms } => {
-                self.hidden.insert((until_ms, slot));
-            }
-            State::InFlight { until_ms } => {
-                self.hidden.insert((until_ms, slot));
-                self.in_flight += 1;
-            }
+        if let Some(until_ms) = new_state.hidden_until_ms() {
+            self.hidden.insert((until_ms, slot));
         }
+        self.in_flight -= usize::from(old_state.is_in_flight());
+        self.in_flight += usize::from(new_state.is_in_flight());
         match group_id {
             Some(group_id) => self.offer_group(&group_id),
-            None if new_state == State::Visible => {
+            None if new_state == MessageState::Visible => {
                 self.free.insert(slot, slot);
             }
             None => {
@@ -392,7 +362,8 @@ impl Queue {
         let Some(group) = self.groups.get(group_id) else {
             return;
         };
-        let is_visible = |slot: &u64| self.messages.get(slot).is_some_and(|stored| stored.state == State::Visible);
+        let is_visible =
+            |slot: &u64| self.messages.get(slot).is_some_and(|stored| stored.state == MessageState::Visible);
         match group.slots.first().copied().filter(is_visible) {
             Some(slot) => self.free.insert(group.turn, slot),
             None => self.free.remove(&group.turn),
@@ -415,7 +386,7 @@ impl Queue {
 
     /// Returns the group that orders a message; a standard queue has none.
     fn group_id(&self, content: &Content) -> Option<String> {
-        if self.settings.fifo { content.group_id.clone() } else { None }
+        if self.settings.is_fifo { content.request.message_group_id.clone() } else { None }
     }
 
     fn retention_ms(&self) -> u64 {
@@ -426,42 +397,30 @@ impl Queue {
 /// Remembers what was sent within the deduplication interval.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(super) struct SentIds {
-    by_key: BTreeMap<String, Original>,
+    /// (end of the interval, answer to the first send) by deduplication key.
+    by_key: BTreeMap<String, (u64, Sent)>,
     /// (end of the interval, key), oldest first.
     expiring: VecDeque<(u64, String)>,
-}
-
-/// Is the first message sent under a deduplication id.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Original {
-    pub message_id: String,
-    pub sequence_number: String,
-    until_ms: u64,
 }
 
 /// The interval is fixed. (SQS developer guide, "Exactly-once processing".)
 const DEDUPLICATION_INTERVAL_MS: u64 = 300_000;
 
 impl SentIds {
-    pub(super) fn original(&self, now_ms: u64, key: &str) -> Option<&Original> {
-        self.by_key.get(key).filter(|original| original.until_ms > now_ms)
+    pub(super) fn original(&self, now_ms: u64, key: &str) -> Option<&Sent> {
+        self.by_key.get(key).filter(|(until_ms, _)| *until_ms > now_ms).map(|(_, sent)| sent)
     }
 
-    pub(super) fn remember(&mut self, now_ms: u64, key: String, message_id: String, sequence_number: String) {
+    pub(super) fn remember(&mut self, now_ms: u64, key: String, sent: Sent) {
         self.forget_expired(now_ms);
         let until_ms = now_ms + DEDUPLICATION_INTERVAL_MS;
         self.expiring.push_back((until_ms, key.clone()));
-        self.by_key.insert(key, Original { message_id, sequence_number, until_ms });
+        self.by_key.insert(key, (until_ms, sent));
     }
 
     fn forget_expired(&mut self, now_ms: u64) {
-        while let Some((until_ms, _)) = self.expiring.front()
-            && *until_ms <= now_ms
-        {
-            let Some((until_ms, key)) = self.expiring.pop_front() else {
-                return;
-            };
-            if self.by_key.get(&key).is_some_and(|original| original.until_ms == until_ms) {
+        while let Some((until_ms, key)) = self.expiring.pop_front_if(|(until_ms, _)| *until_ms <= now_ms) {
+            if self.by_key.get(&key).is_some_and(|(known_ms, _)| *known_ms == until_ms) {
                 self.by_key.remove(&key);
             }
         }
