@@ -163,6 +163,6 @@ fn check_count(count: f64) -> Result<(), CloudWatchError> {
     Err(refused("MetricData.Counts", "a count is a positive number"))
 }
 
-fn refused(parameter: &'static str, reason: &'static str) -> CloudWatchError {
+pub(super) fn refused(parameter: &'static str, reason: &'static str) -> CloudWatchError {
     CloudWatchError::InvalidParameterValue { parameter, reason }
 }
