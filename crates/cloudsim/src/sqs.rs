@@ -21,8 +21,8 @@ use serde::{Deserialize, Serialize};
 use strum::IntoStaticStr;
 use thiserror::Error;
 
-pub use self::queue::MessageState;
-use self::queue::{Content, IN_FLIGHT_MAX, Queue, Stored};
+use self::queue::{IN_FLIGHT_MAX, Queue};
+pub use self::queue::{MessageState, StoredMessage};
 use self::settings::Redrive;
 pub(crate) use self::settings::Settings;
 use crate::Account;
@@ -107,19 +107,6 @@ pub struct ReceivedMessage {
     /// `SequenceNumber`, in a DLQ `DeadLetterQueueSourceArn`. The wire layer picks what was asked for.
     pub system_attributes: BTreeMap<String, String>,
     pub message_attributes: MessageAttributes,
-}
-
-/// Is a look at a stored message that changes nothing, for people and tests; AWS has no such call.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PeekedMessage {
-    pub message_id: String,
-    pub message_group_id: Option<String>,
-    pub sequence_number: Option<String>,
-    pub body: String,
-    pub sent_ms: u64,
-    /// Receives in all queues.
-    pub receives: u32,
-    pub state: MessageState,
 }
 
 /// Refuses an SQS call, as AWS does.
@@ -241,7 +228,7 @@ impl Sqs {
         let mut put = |name: &str, value: String| attributes.insert(name.to_owned(), value);
         put("QueueArn", arn);
         put("ApproximateNumberOfMessages", queue.visible().to_string());
-        put("ApproximateNumberOfMessagesNotVisible", queue.in_flight().to_string());
+        put("ApproximateNumberOfMessagesNotVisible", queue.in_flight.to_string());
         put("ApproximateNumberOfMessagesDelayed", queue.delayed().to_string());
         let seconds = |time_ms: u64| (time_ms / MS_PER_SECOND).to_string();
         put("CreatedTimestamp", seconds(queue.created_ms));
@@ -298,17 +285,16 @@ impl Sqs {
             Some(seconds) if !queue.settings.is_fifo => seconds,
             _ => queue.settings.delay_seconds,
         };
-        let content = Content {
+        let message = StoredMessage {
             message_id: sent.message_id.clone(),
             request,
             sequence_number: sent.sequence_number.clone(),
             sent_ms: now_ms,
-            first_received_ms: None,
-            receives: 0,
-            dead_letter_source_arn: None,
+            enqueued_ms: now_ms,
+            ..StoredMessage::default()
         };
         let visible_ms = now_ms + u64::from(delay_seconds) * MS_PER_SECOND;
-        queue.insert(now_ms, content, visible_ms, now_ms);
+        queue.insert(now_ms, message, visible_ms);
         self.take_number();
         Ok(sent)
     }
@@ -327,21 +313,20 @@ impl Sqs {
             return Err(refused("MaxNumberOfMessages", "must be between 1 and 10"));
         }
         check_visibility_timeout(request.visibility_timeout_seconds.unwrap_or(0))?;
-        if !self.queue(now_ms, queue_name)?.has_free() {
+        if self.queue(now_ms, queue_name)?.next_free().is_none() {
             return Ok(Vec::new());
         }
         let source_arn = self.arn(queue_name);
-        let redrive = self.redrive_of(queue_name)?;
+        let redrive = self.queue(now_ms, queue_name)?.settings.redrive.clone();
+        let redrive = redrive.and_then(|redrive| Some((self.dead_letter_queue(&redrive)?, redrive.receives_max)));
         let queue = self.queue(now_ms, queue_name)?;
-        if !queue.settings.is_fifo && queue.in_flight() >= IN_FLIGHT_MAX {
+        if !queue.settings.is_fifo && queue.in_flight >= IN_FLIGHT_MAX {
             return Err(SqsError::OverLimit);
         }
-        let receives_max = redrive.as_ref().map(|redrive| redrive.receives_max);
-        let (received, dead) = queue.take(now_ms, request, receives_max);
-        if let Some(redrive) = redrive {
-            let target = queue_name_of_arn(&redrive.target_arn).to_owned();
-            for stored in dead {
-                self.move_to_dead_letter_queue(now_ms, &target, stored, &source_arn);
+        let (received, dead) = queue.take(now_ms, request, redrive.as_ref().map(|(_, receives_max)| *receives_max));
+        if let Some((target, _)) = redrive {
+            for message in dead {
+                self.move_to_dead_letter_queue(now_ms, &target, message, &source_arn);
             }
         }
         Ok(received)
@@ -357,7 +342,7 @@ impl Sqs {
     pub fn delete_message(&mut self, now_ms: u64, queue_name: &str, receipt_handle: &str) -> Result<(), SqsError> {
         let queue = self.queue(now_ms, queue_name)?;
         let receipt = Receipt::parse(queue.incarnation, receipt_handle)?;
-        let Some(stored) = queue.message(receipt.slot) else {
+        let Some(stored) = queue.messages.get(&receipt.slot) else {
             return Ok(());
         };
         let is_latest = stored.receipt == receipt.number;
@@ -384,10 +369,9 @@ impl Sqs {
         check_visibility_timeout(visibility_timeout_seconds)?;
         let queue = self.queue(now_ms, queue_name)?;
         let receipt = Receipt::parse(queue.incarnation, receipt_handle)?;
-        let stored = queue.message(receipt.slot).filter(|stored| stored.receipt == receipt.number).ok_or(refused(
-            "ReceiptHandle",
-            "message does not exist or is not available for visibility timeout change",
-        ))?;
+        let unavailable = "message does not exist or is not available for visibility timeout change";
+        let stored = queue.messages.get(&receipt.slot).filter(|stored| stored.receipt == receipt.number);
+        let stored = stored.ok_or(refused("ReceiptHandle", unavailable))?;
         if !stored.state.is_in_flight() {
             return Err(SqsError::MessageNotInflight);
         }
@@ -413,10 +397,10 @@ impl Sqs {
         Ok(())
     }
 
-    /// Returns up to `messages_max` stored messages in order of arrival, whatever their state.
-    pub fn peek(&mut self, now_ms: u64, queue_name: &str, messages_max: usize) -> Result<Vec<PeekedMessage>, SqsError> {
-        let queue = self.queue(now_ms, queue_name)?;
-        Ok(queue.messages().take(messages_max).map(peeked).collect())
+    /// Returns up to `messages_max` stored messages in order of arrival, whatever their state. It changes nothing and is
+    /// for people and tests; AWS has no such call.
+    pub fn peek(&mut self, now_ms: u64, queue_name: &str, messages_max: usize) -> Result<Vec<StoredMessage>, SqsError> {
+        Ok(self.queue(now_ms, queue_name)?.messages.values().take(messages_max).cloned().collect())
     }
 
     /// Returns when the queue next changes by itself because a visibility timeout or delay ends.
@@ -459,36 +443,30 @@ impl Sqs {
         }
     }
 
-    fn dead_letter_queue(&self, redrive: &Redrive) -> Option<&Queue> {
-        let target = queue_name_of_arn(&redrive.target_arn);
-        self.queues.get(target).filter(|_| self.arn(target) == redrive.target_arn)
-    }
-
-    fn redrive_of(&self, queue_name: &str) -> Result<Option<Redrive>, SqsError> {
-        let queue = self.queues.get(queue_name).ok_or(SqsError::QueueDoesNotExist)?;
-        let redrive = queue.settings.redrive.clone();
-        Ok(redrive.filter(|redrive| self.dead_letter_queue(redrive).is_some()))
+    /// Returns the name of the dead-letter queue where there is one.
+    fn dead_letter_queue(&self, redrive: &Redrive) -> Option<String> {
+        let queue_name = redrive.target_arn.strip_prefix(&self.arn(""))?;
+        self.has_queue(queue_name).then(|| queue_name.to_owned())
     }
 
     /// Puts an exhausted message into its dead-letter queue with id, group, send time and receive
     /// count. On FIFO its deduplication id becomes the message id and its retention starts anew; on
     /// standard queues the retention goes on. (SQS developer guide, "Setting-up dead-letter queue
     /// retention" and "Exactly-once processing".)
-    fn move_to_dead_letter_queue(&mut self, now_ms: u64, target: &str, stored: Stored, source_arn: &str) {
+    fn move_to_dead_letter_queue(&mut self, now_ms: u64, target: &str, mut message: StoredMessage, source_arn: &str) {
         let number = self.take_number();
         let Some(queue) = self.queues.get_mut(target) else {
             return;
         };
-        let mut content = stored.content;
-        content.dead_letter_source_arn = Some(source_arn.to_owned());
-        let mut enqueued_ms = stored.enqueued_ms;
+        message.dead_letter_source_arn = Some(source_arn.to_owned());
+        message.receives_here = 0;
         if queue.settings.is_fifo {
-            content.request.message_deduplication_id = Some(content.message_id.clone());
-            content.sequence_number = Some(sequence_number(number));
-            enqueued_ms = now_ms;
+            message.request.message_deduplication_id = Some(message.message_id.clone());
+            message.sequence_number = Some(sequence_number(number));
+            message.enqueued_ms = now_ms;
         }
         queue.advance(now_ms);
-        queue.insert(now_ms, content, now_ms, enqueued_ms);
+        queue.insert(now_ms, message, now_ms);
     }
 }
 
@@ -523,9 +501,8 @@ impl Receipt {
     }
 }
 
-fn received_message(incarnation: u64, slot: u64, stored: &Stored) -> ReceivedMessage {
-    let Stored { content, receipt, .. } = stored;
-    let request = &content.request;
+fn received_message(incarnation: u64, slot: u64, message: &StoredMessage) -> ReceivedMessage {
+    let request = &message.request;
     let mut system_attributes = BTreeMap::new();
     let mut put = |name: &str, value: Option<String>| {
         if let Some(value) = value {
@@ -533,34 +510,22 @@ fn received_message(incarnation: u64, slot: u64, stored: &Stored) -> ReceivedMes
         }
     };
     put("SenderId", Some(SENDER_ID.to_owned()));
-    put("SentTimestamp", Some(content.sent_ms.to_string()));
-    put("ApproximateReceiveCount", Some(content.receives.to_string()));
-    put("ApproximateFirstReceiveTimestamp", content.first_received_ms.map(|time_ms| time_ms.to_string()));
+    put("SentTimestamp", Some(message.sent_ms.to_string()));
+    put("ApproximateReceiveCount", Some(message.receives.to_string()));
+    put("ApproximateFirstReceiveTimestamp", message.first_received_ms.map(|time_ms| time_ms.to_string()));
     put("MessageGroupId", request.message_group_id.clone());
     put("MessageDeduplicationId", request.message_deduplication_id.clone());
-    put("SequenceNumber", content.sequence_number.clone());
+    put("SequenceNumber", message.sequence_number.clone());
     put("AWSTraceHeader", request.trace_header.clone());
-    put("DeadLetterQueueSourceArn", content.dead_letter_source_arn.clone());
+    put("DeadLetterQueueSourceArn", message.dead_letter_source_arn.clone());
     ReceivedMessage {
-        message_id: content.message_id.clone(),
-        receipt_handle: Receipt::handle(incarnation, slot, *receipt),
+        message_id: message.message_id.clone(),
+        receipt_handle: Receipt::handle(incarnation, slot, message.receipt),
         body: request.body.clone(),
         md5_of_body: md5_hex(request.body.as_bytes()),
         md5_of_message_attributes: attribute::md5_of(&request.message_attributes),
         system_attributes,
         message_attributes: request.message_attributes.clone(),
-    }
-}
-
-fn peeked(stored: &Stored) -> PeekedMessage {
-    PeekedMessage {
-        message_id: stored.content.message_id.clone(),
-        message_group_id: stored.content.request.message_group_id.clone(),
-        sequence_number: stored.content.sequence_number.clone(),
-        body: stored.content.request.body.clone(),
-        sent_ms: stored.content.sent_ms,
-        receives: stored.content.receives,
-        state: stored.state,
     }
 }
 
@@ -593,10 +558,6 @@ fn deduplication_key(settings: &Settings, request: &SendRequest, deduplication_i
 
 fn sequence_number(number: u64) -> String {
     (SEQUENCE_NUMBER_BASE + u128::from(number) * SEQUENCE_NUMBER_STEP).to_string()
-}
-
-fn queue_name_of_arn(arn: &str) -> &str {
-    arn.rsplit_once(':').map_or(arn, |(_, queue_name)| queue_name)
 }
 
 fn refused(parameter: &'static str, reason: &'static str) -> SqsError {

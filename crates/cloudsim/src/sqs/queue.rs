@@ -31,7 +31,7 @@ pub(super) struct Queue {
     pub purged_ms: Option<u64>,
     pub settings: Settings,
     pub sent: SentIds,
-    messages: BTreeMap<u64, Stored>,
+    pub messages: BTreeMap<u64, StoredMessage>,
     groups: BTreeMap<String, Group>,
     /// In the order in which receives start from them: by slot, and of a FIFO queue by the turns of
     /// the groups.
@@ -40,7 +40,7 @@ pub(super) struct Queue {
     hidden: BTreeSet<(u64, u64)>,
     /// (start of its retention, slot) of every message.
     retained: BTreeSet<(u64, u64)>,
-    in_flight: usize,
+    pub in_flight: usize,
     /// The slot of the last message that is looked through, where there are that many.
     horizon: Option<u64>,
     next_slot: u64,
@@ -49,9 +49,17 @@ pub(super) struct Queue {
 }
 
 /// Is a message in a queue.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Stored {
-    pub content: Content,
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoredMessage {
+    pub message_id: String,
+    /// As it was sent; on FIFO with the deduplication id that counts.
+    pub request: SendRequest,
+    pub sequence_number: Option<String>,
+    pub sent_ms: u64,
+    pub first_received_ms: Option<u64>,
+    /// Receives in all queues.
+    pub receives: u32,
+    pub dead_letter_source_arn: Option<String>,
     /// Starts the retention period.
     pub enqueued_ms: u64,
     /// Receives in this queue, for its redrive policy.
@@ -62,26 +70,17 @@ pub(super) struct Stored {
     pub state: MessageState,
 }
 
-/// Is what stays with a message when it moves to a DLQ.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Content {
-    pub message_id: String,
-    /// As it was sent; on FIFO with the deduplication id that counts.
-    pub request: SendRequest,
-    pub sequence_number: Option<String>,
-    pub sent_ms: u64,
-    pub first_received_ms: Option<u64>,
-    /// Receives in all queues.
-    pub receives: u32,
-    pub dead_letter_source_arn: Option<String>,
-}
-
 /// Is whether a stored message can be received; a visible one may still wait for its group.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum MessageState {
+    #[default]
     Visible,
-    Delayed { until_ms: u64 },
-    InFlight { until_ms: u64 },
+    Delayed {
+        until_ms: u64,
+    },
+    InFlight {
+        until_ms: u64,
+    },
 }
 
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -114,25 +113,8 @@ impl Queue {
         self.messages.len() - self.hidden.len()
     }
 
-    pub(super) fn in_flight(&self) -> usize {
-        self.in_flight
-    }
-
     pub(super) fn delayed(&self) -> usize {
         self.hidden.len() - self.in_flight
-    }
-
-    pub(super) fn message(&self, slot: u64) -> Option<&Stored> {
-        self.messages.get(&slot)
-    }
-
-    pub(super) fn messages(&self) -> impl Iterator<Item = &Stored> {
-        self.messages.values()
-    }
-
-    /// Says whether a receive would find a message, to deliver it or to move it to the DLQ.
-    pub(super) fn has_free(&self) -> bool {
-        self.next_free().is_some()
     }
 
     pub(super) fn next_visible_ms(&self) -> Option<u64> {
@@ -155,35 +137,25 @@ impl Queue {
     }
 
     /// Appends a message; it is hidden first where `visible_ms` is later than now.
-    pub(super) fn insert(&mut self, now_ms: u64, content: Content, visible_ms: u64, enqueued_ms: u64) {
+    pub(super) fn insert(&mut self, now_ms: u64, message: StoredMessage, visible_ms: u64) {
         let slot = self.next_slot;
         self.next_slot += 1;
-        let group_id = self.group_id(&content);
-        self.messages.insert(
-            slot,
-            Stored { content, enqueued_ms, receives_here: 0, receipt: 0, received_ms: 0, state: MessageState::Visible },
-        );
-        self.retained.insert((enqueued_ms, slot));
+        if let Some(group_id) = self.group_id(&message) {
+            let next_turn = &mut self.next_turn;
+            let group = self.groups.entry(group_id).or_insert_with(|| {
+                *next_turn += 1;
+                Group { slots: BTreeSet::new(), turn: *next_turn }
+            });
+            group.slots.insert(slot);
+        }
+        self.retained.insert((message.enqueued_ms, slot));
+        self.messages.insert(slot, message);
         if self.messages.len() == LOOKED_THROUGH_MAX {
             self.horizon = Some(slot);
         }
-        match group_id {
-            Some(group_id) => {
-                let next_turn = &mut self.next_turn;
-                let group = self.groups.entry(group_id.clone()).or_insert_with(|| {
-                    *next_turn += 1;
-                    Group { slots: BTreeSet::new(), turn: *next_turn }
-                });
-                group.slots.insert(slot);
-                self.offer_group(&group_id);
-            }
-            None => {
-                self.free.insert(slot, slot);
-            }
-        }
-        if visible_ms > now_ms {
-            self.set_state(slot, MessageState::Delayed { until_ms: visible_ms });
-        }
+        let is_delayed = visible_ms > now_ms;
+        let state = if is_delayed { MessageState::Delayed { until_ms: visible_ms } } else { MessageState::Visible };
+        self.set_state(slot, state);
     }
 
     /// Takes messages for delivery and those whose receives are used up: `receives_max` is the redrive policy's, where
@@ -194,7 +166,7 @@ impl Queue {
         now_ms: u64,
         request: &ReceiveRequest,
         receives_max: Option<u32>,
-    ) -> (Vec<ReceivedMessage>, Vec<Stored>) {
+    ) -> (Vec<ReceivedMessage>, Vec<StoredMessage>) {
         let messages_max = request.messages_max as usize;
         let timeout_seconds = request.visibility_timeout_seconds.unwrap_or(self.settings.visibility_timeout_seconds);
         let until_ms = now_ms + u64::from(timeout_seconds) * MS_PER_SECOND;
@@ -237,8 +209,7 @@ impl Queue {
             .iter()
             .filter_map(|(_, slot)| {
                 let stored = &self.messages[slot];
-                matches!(stored.state, MessageState::Delayed { .. })
-                    .then_some((*slot, stored.content.sent_ms + delay_ms))
+                matches!(stored.state, MessageState::Delayed { .. }).then_some((*slot, stored.sent_ms + delay_ms))
             })
             .collect();
         for (slot, until_ms) in delayed {
@@ -257,14 +228,14 @@ impl Queue {
         self.horizon = None;
     }
 
-    pub(super) fn remove(&mut self, slot: u64) -> Option<Stored> {
+    pub(super) fn remove(&mut self, slot: u64) -> Option<StoredMessage> {
         if !self.messages.contains_key(&slot) {
             return None;
         }
         self.set_state(slot, MessageState::Visible);
         let stored = self.messages.remove(&slot)?;
         self.retained.remove(&(stored.enqueued_ms, slot));
-        match self.group_id(&stored.content) {
+        match self.group_id(&stored) {
             Some(group_id) => self.remove_from_group(&group_id, slot),
             None => {
                 self.free.remove(&slot);
@@ -278,8 +249,9 @@ impl Queue {
         Some(stored)
     }
 
-    /// Returns the first slot a receive may start from, if it is looked through at all.
-    fn next_free(&self) -> Option<u64> {
+    /// Returns the first slot a receive may start from, if it is looked through at all: to deliver its message or to
+    /// move it to the DLQ.
+    pub(super) fn next_free(&self) -> Option<u64> {
         self.free.values().copied().find(|slot| self.is_looked_through(*slot))
     }
 
@@ -291,7 +263,7 @@ impl Queue {
     /// follows in its group up to the first hidden message. Twice the maximum is enough to look at
     /// per step, because exhausted messages are removed and the next step goes on behind them.
     fn deliverable_with(&self, first: u64, messages_max: usize) -> Vec<u64> {
-        let Some(group_id) = self.group_id(&self.messages[&first].content) else {
+        let Some(group_id) = self.group_id(&self.messages[&first]) else {
             return vec![first];
         };
         self.groups[&group_id]
@@ -313,8 +285,8 @@ impl Queue {
         stored.receipt = self.next_receipt;
         stored.received_ms = now_ms;
         stored.receives_here += 1;
-        stored.content.receives += 1;
-        stored.content.first_received_ms.get_or_insert(now_ms);
+        stored.receives += 1;
+        stored.first_received_ms.get_or_insert(now_ms);
         let received = received_message(self.incarnation, slot, stored);
         self.set_state(slot, MessageState::InFlight { until_ms });
         Some(received)
@@ -326,7 +298,7 @@ impl Queue {
             return;
         };
         let old_state = std::mem::replace(&mut stored.state, new_state);
-        let group_id = if self.settings.is_fifo { stored.content.request.message_group_id.clone() } else { None };
+        let group_id = if self.settings.is_fifo { stored.request.message_group_id.clone() } else { None };
         if let Some(until_ms) = old_state.hidden_until_ms() {
             self.hidden.remove(&(until_ms, slot));
         }
@@ -372,7 +344,7 @@ impl Queue {
 
     /// Sends the group of a message behind all others.
     fn end_turn(&mut self, slot: u64) {
-        let Some(group_id) = self.group_id(&self.messages[&slot].content) else {
+        let Some(group_id) = self.group_id(&self.messages[&slot]) else {
             return;
         };
         let Some(group) = self.groups.get_mut(&group_id) else {
@@ -385,8 +357,8 @@ impl Queue {
     }
 
     /// Returns the group that orders a message; a standard queue has none.
-    fn group_id(&self, content: &Content) -> Option<String> {
-        if self.settings.is_fifo { content.request.message_group_id.clone() } else { None }
+    fn group_id(&self, message: &StoredMessage) -> Option<String> {
+        if self.settings.is_fifo { message.request.message_group_id.clone() } else { None }
     }
 
     fn retention_ms(&self) -> u64 {

@@ -714,7 +714,7 @@ impl Consumer {
 
     fn dead(&mut self) -> BTreeSet<String> {
         let stored = self.sqs.peek(self.now_ms, FIFO_DLQ, usize::MAX).unwrap();
-        stored.into_iter().map(|message| message.body).collect()
+        stored.into_iter().map(|message| message.request.body).collect()
     }
 
     fn receive(&mut self, messages_max: u32, visibility_timeout_seconds: Option<u32>) -> usize {
