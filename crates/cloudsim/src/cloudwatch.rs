@@ -185,11 +185,6 @@ impl CloudWatchError {
 }
 
 impl MetricStore {
-    #[must_use]
-    pub fn new() -> Self {
-        Self::default()
-    }
-
     /// Takes the data of one call, all or none.
     pub fn put(&mut self, now_ms: u64, namespace: &str, data: &[MetricDatum]) -> Result<(), CloudWatchError> {
         rules::check_put(now_ms, namespace, data)?;
@@ -213,10 +208,8 @@ impl MetricStore {
         if request.statistics.is_empty() {
             return Err(CloudWatchError::MissingParameter { parameter: "Statistics" });
         }
-        let mut statistics = Vec::new();
-        for name in &request.statistics {
-            statistics.push((name, Statistic::parse(name)?));
-        }
+        let parsed = request.statistics.iter().map(|name| Ok((name, Statistic::parse(name)?)));
+        let statistics: Vec<(&String, Statistic)> = parsed.collect::<Result<_, _>>()?;
         let mut periods = periods(request.start_ms, request.end_ms, request.period_seconds)?;
         periods.origin_ms = periods.start_ms;
         let count = (request.end_ms - request.start_ms).div_ceil(periods.period_ms);
