@@ -16,6 +16,8 @@ use Code::{
 };
 use Source::{Documented, Fact};
 
+use crate::sqs::Settings;
+
 /// One rule about settings of type `S`.
 pub struct Rule<S: 'static> {
     /// What must hold; unique, so it is also the rule's name.
@@ -71,9 +73,10 @@ pub fn check<S>(rules: &[Rule<S>], settings: &S) -> Result<(), Refusal> {
 }
 
 /// What an event source mapping reads.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum EventSource {
     /// A DynamoDB stream.
+    #[default]
     Stream,
     StandardQueue,
     FifoQueue,
@@ -87,7 +90,7 @@ pub enum Destination {
 }
 
 /// What `CreateEventSourceMapping` is asked for, and what it looks up. `None` means not stated.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct MappingSettings {
     pub source: EventSource,
     pub batch_size: Option<i64>,
@@ -117,25 +120,7 @@ impl MappingSettings {
     /// Returns settings that state nothing.
     #[must_use]
     pub fn of(source: EventSource) -> Self {
-        Self {
-            source,
-            batch_size: None,
-            batching_window_seconds: None,
-            parallelization_factor: None,
-            tumbling_window_seconds: None,
-            filters: 0,
-            starting_position: None,
-            retry_attempts_max: None,
-            record_age_seconds_max: None,
-            concurrency_max: None,
-            has_provisioned_pollers: false,
-            response_types: Vec::new(),
-            on_failure: None,
-            has_on_success: false,
-            function_timeout_seconds: None,
-            visibility_timeout_seconds: None,
-            source_actions: None,
-        }
+        Self { source, ..Self::default() }
     }
 
     fn of_stream(&self) -> Option<&Self> {
@@ -161,45 +146,10 @@ impl MappingSettings {
     }
 }
 
-/// What `CreateQueue` and `SetQueueAttributes` are asked for. `None` means not stated.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct QueueSettings {
-    pub name_ends_in_fifo: Option<bool>,
-    pub is_fifo: bool,
-    pub visibility_timeout_seconds: Option<i64>,
-    pub retention_seconds: Option<i64>,
-    pub delay_seconds: Option<i64>,
-    pub message_bytes_max: Option<i64>,
-    pub wait_seconds: Option<i64>,
-    pub receives_max: Option<i64>,
-    pub dead_letter_queue_is_fifo: Option<bool>,
-    pub is_deduplicated_per_group: bool,
-    pub has_throughput_per_group: bool,
-    pub has_kms_key: bool,
-    pub is_encrypted_by_sqs: Option<bool>,
-}
-
-// Lambda API reference, `CreateEventSourceMapping`.
-const STREAM_BATCH_SIZE: RangeInclusive<i64> = 1..=10_000;
-const QUEUE_BATCH_SIZE: RangeInclusive<i64> = 1..=10_000;
-const BATCHING_WINDOW_SECONDS: RangeInclusive<i64> = 0..=300;
-const PARALLELIZATION_FACTOR: RangeInclusive<i64> = 1..=10;
-const TUMBLING_WINDOW_SECONDS: RangeInclusive<i64> = 0..=900;
-const RECORD_AGE_SECONDS: RangeInclusive<i64> = 60..=604_800;
-const RETRY_ATTEMPTS: RangeInclusive<i64> = -1..=10_000;
-const CONCURRENCY: RangeInclusive<i64> = 2..=1_000;
 const FOR_EVER: i64 = -1;
 
 /// A larger batch takes more than one receive, so it needs time to be gathered.
 const QUEUE_BATCH_SIZE_WITHOUT_WINDOW_MAX: i64 = 10;
-
-// SQS API reference, `CreateQueue`.
-const VISIBILITY_TIMEOUT_SECONDS: RangeInclusive<i64> = 0..=43_200;
-const RETENTION_SECONDS: RangeInclusive<i64> = 60..=1_209_600;
-const DELAY_SECONDS: RangeInclusive<i64> = 0..=900;
-const MESSAGE_BYTES: RangeInclusive<i64> = 1_024..=1_048_576;
-const WAIT_SECONDS: RangeInclusive<i64> = 0..=20;
-const RECEIVES: RangeInclusive<i64> = 1..=1_000;
 
 const MAPPING_PAGE: Source = Documented("Lambda API reference, CreateEventSourceMapping");
 const QUEUE_PAGE: Source = Documented("SQS API reference, CreateQueue");
@@ -228,7 +178,7 @@ pub const MAPPING_RULES: &[Rule<MappingSettings>] = &[
         code: ValidationException,
         words: None,
         source: Fact("stream_mapping/stream-tumbling-window-over-900"),
-        admits: |mapping| is_in(&TUMBLING_WINDOW_SECONDS, mapping.tumbling_window_seconds),
+        admits: |mapping| is_in(0..=900, mapping.tumbling_window_seconds),
     },
     Rule {
         claim: "a stream's batch has 1 to 10,000 records",
@@ -236,7 +186,7 @@ pub const MAPPING_RULES: &[Rule<MappingSettings>] = &[
         code: ValidationException,
         words: None,
         source: Fact("stream_mapping/stream-batch-over-10000"),
-        admits: |mapping| is_in(&STREAM_BATCH_SIZE, mapping.of_stream()?.batch_size),
+        admits: |mapping| is_in(1..=10_000, mapping.of_stream()?.batch_size),
     },
     Rule {
         claim: "a batching window has 0 to 300 s",
@@ -244,7 +194,7 @@ pub const MAPPING_RULES: &[Rule<MappingSettings>] = &[
         code: ValidationException,
         words: None,
         source: Fact("stream_mapping/stream-batching-window-over-300"),
-        admits: |mapping| is_in(&BATCHING_WINDOW_SECONDS, mapping.batching_window_seconds),
+        admits: |mapping| is_in(0..=300, mapping.batching_window_seconds),
     },
     Rule {
         claim: "the parallelization factor is 1 to 10",
@@ -252,7 +202,7 @@ pub const MAPPING_RULES: &[Rule<MappingSettings>] = &[
         code: ValidationException,
         words: None,
         source: Fact("stream_mapping/stream-parallelization-over-10"),
-        admits: |mapping| is_in(&PARALLELIZATION_FACTOR, mapping.parallelization_factor),
+        admits: |mapping| is_in(1..=10, mapping.parallelization_factor),
     },
     Rule {
         claim: "a record's maximum age is -1 or 60 to 604,800 s",
@@ -262,7 +212,7 @@ pub const MAPPING_RULES: &[Rule<MappingSettings>] = &[
         source: Fact("stream_mapping/stream-record-age-range"),
         admits: |mapping| {
             let seconds = mapping.record_age_seconds_max?;
-            Some(seconds == FOR_EVER || RECORD_AGE_SECONDS.contains(&seconds))
+            Some(seconds == FOR_EVER || (60..=604_800).contains(&seconds))
         },
     },
     Rule {
@@ -271,7 +221,7 @@ pub const MAPPING_RULES: &[Rule<MappingSettings>] = &[
         code: ValidationException,
         words: None,
         source: MAPPING_PAGE,
-        admits: |mapping| is_in(&RETRY_ATTEMPTS, mapping.retry_attempts_max),
+        admits: |mapping| is_in(FOR_EVER..=10_000, mapping.retry_attempts_max),
     },
     Rule {
         claim: "a stream's mapping states where it starts",
@@ -361,7 +311,7 @@ pub const MAPPING_RULES: &[Rule<MappingSettings>] = &[
         code: ValidationException,
         words: None,
         source: MAPPING_PAGE,
-        admits: |mapping| is_in(&QUEUE_BATCH_SIZE, mapping.of_queue()?.batch_size),
+        admits: |mapping| is_in(1..=10_000, mapping.of_queue()?.batch_size),
     },
     // With the rule on batching windows, this keeps a FIFO queue's batch at 10.
     Rule {
@@ -381,7 +331,7 @@ pub const MAPPING_RULES: &[Rule<MappingSettings>] = &[
         code: ValidationException,
         words: None,
         source: MAPPING_PAGE,
-        admits: |mapping| is_in(&CONCURRENCY, mapping.of_queue()?.concurrency_max),
+        admits: |mapping| is_in(2..=1_000, mapping.of_queue()?.concurrency_max),
     },
     Rule {
         claim: "a maximum concurrency excludes provisioned pollers",
@@ -431,14 +381,14 @@ pub const MAPPING_RULES: &[Rule<MappingSettings>] = &[
 ];
 
 /// The rules of queues.
-pub const QUEUE_RULES: &[Rule<QueueSettings>] = &[
+pub(crate) const QUEUE_RULES: &[Rule<Settings>] = &[
     Rule {
         claim: "a name ends in .fifo where the attribute FifoQueue is true, and nowhere else",
         parameter: "QueueName",
         code: InvalidParameterValue,
         words: None,
         source: Fact("sqs/fifo-suffix-needs-attribute"),
-        admits: |queue| queue.name_ends_in_fifo.map(|ends_in_fifo| ends_in_fifo == queue.is_fifo),
+        admits: |queue| Some(queue.name_ends_in_fifo == queue.is_fifo),
     },
     Rule {
         claim: "a message is hidden for 0 to 43,200 s",
@@ -446,7 +396,7 @@ pub const QUEUE_RULES: &[Rule<QueueSettings>] = &[
         code: InvalidAttributeValue,
         words: None,
         source: QUEUE_PAGE,
-        admits: |queue| is_in(&VISIBILITY_TIMEOUT_SECONDS, queue.visibility_timeout_seconds),
+        admits: |queue| Some((0..=43_200).contains(&queue.visibility_timeout_seconds)),
     },
     Rule {
         claim: "a message is kept for 60 to 1,209,600 s",
@@ -454,7 +404,7 @@ pub const QUEUE_RULES: &[Rule<QueueSettings>] = &[
         code: InvalidAttributeValue,
         words: None,
         source: QUEUE_PAGE,
-        admits: |queue| is_in(&RETENTION_SECONDS, queue.retention_seconds),
+        admits: |queue| Some((60..=1_209_600).contains(&queue.retention_seconds)),
     },
     Rule {
         claim: "a message is delayed by 0 to 900 s",
@@ -462,7 +412,7 @@ pub const QUEUE_RULES: &[Rule<QueueSettings>] = &[
         code: InvalidAttributeValue,
         words: None,
         source: QUEUE_PAGE,
-        admits: |queue| is_in(&DELAY_SECONDS, queue.delay_seconds),
+        admits: |queue| Some((0..=900).contains(&queue.delay_seconds)),
     },
     Rule {
         claim: "the largest message has 1,024 to 1,048,576 bytes",
@@ -470,7 +420,7 @@ pub const QUEUE_RULES: &[Rule<QueueSettings>] = &[
         code: InvalidAttributeValue,
         words: None,
         source: QUEUE_PAGE,
-        admits: |queue| is_in(&MESSAGE_BYTES, queue.message_bytes_max),
+        admits: |queue| Some((1_024..=1_048_576).contains(&queue.message_bytes_max)),
     },
     Rule {
         claim: "a receive waits for 0 to 20 s",
@@ -478,7 +428,7 @@ pub const QUEUE_RULES: &[Rule<QueueSettings>] = &[
         code: InvalidAttributeValue,
         words: None,
         source: QUEUE_PAGE,
-        admits: |queue| is_in(&WAIT_SECONDS, queue.wait_seconds),
+        admits: |queue| Some((0..=20).contains(&queue.wait_seconds)),
     },
     Rule {
         claim: "a message is received 1 to 1,000 times before it is a dead letter",
@@ -486,7 +436,7 @@ pub const QUEUE_RULES: &[Rule<QueueSettings>] = &[
         code: InvalidAttributeValue,
         words: None,
         source: Documented("SQS developer guide, Amazon SQS dead-letter queues"),
-        admits: |queue| is_in(&RECEIVES, queue.receives_max),
+        admits: |queue| Some((1..=1_000).contains(&queue.redrive.as_ref()?.receives_max)),
     },
     Rule {
         claim: "a dead-letter queue is FIFO where its source is, and nowhere else",
@@ -494,7 +444,7 @@ pub const QUEUE_RULES: &[Rule<QueueSettings>] = &[
         code: InvalidParameterValue,
         words: None,
         source: Documented("SQS developer guide, Using dead-letter queues"),
-        admits: |queue| queue.dead_letter_queue_is_fifo.map(|is_fifo| is_fifo == queue.is_fifo),
+        admits: |queue| Some(queue.redrive.as_ref()?.is_to_fifo() == queue.is_fifo),
     },
     Rule {
         claim: "the throughput limit perMessageGroupId needs the deduplication scope messageGroup",
@@ -510,10 +460,10 @@ pub const QUEUE_RULES: &[Rule<QueueSettings>] = &[
         code: InvalidAttributeName,
         words: None,
         source: Fact("sqs/two-kinds-of-encryption-refused"),
-        admits: |queue| queue.is_encrypted_by_sqs.map(|is_encrypted| !(is_encrypted && queue.has_kms_key)),
+        admits: |queue| Some(!(queue.is_encrypted_by_sqs() && queue.has_kms_key())),
     },
 ];
 
-fn is_in(range: &RangeInclusive<i64>, value: Option<i64>) -> Option<bool> {
+fn is_in(range: RangeInclusive<i64>, value: Option<i64>) -> Option<bool> {
     value.map(|value| range.contains(&value))
 }

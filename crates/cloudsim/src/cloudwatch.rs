@@ -11,6 +11,7 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
+use strum::IntoStaticStr;
 use thiserror::Error;
 
 use self::series::{Periods, Series, Statistic};
@@ -152,7 +153,7 @@ pub struct MetricPage {
 }
 
 /// Refuses a CloudWatch call, as AWS does.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Error, IntoStaticStr)]
 pub enum CloudWatchError {
     #[error("the parameter {parameter} is invalid: {reason}")]
     InvalidParameterValue { parameter: &'static str, reason: &'static str },
@@ -168,12 +169,7 @@ impl CloudWatchError {
     /// Returns the code of the query protocol.
     #[must_use]
     pub fn query_code(&self) -> &'static str {
-        match self {
-            Self::InvalidParameterValue { .. } => "InvalidParameterValue",
-            Self::InvalidParameterCombination { .. } => "InvalidParameterCombination",
-            Self::MissingParameter { .. } => "MissingParameter",
-            Self::InvalidNextToken => "InvalidNextToken",
-        }
+        self.into()
     }
 
     /// Returns the shape name of the JSON and CBOR protocols.
@@ -189,11 +185,6 @@ impl CloudWatchError {
 }
 
 impl MetricStore {
-    #[must_use]
-    pub fn new() -> Self {
-        Self::default()
-    }
-
     /// Takes the data of one call, all or none.
     pub fn put(&mut self, now_ms: u64, namespace: &str, data: &[MetricDatum]) -> Result<(), CloudWatchError> {
         rules::check_put(now_ms, namespace, data)?;
@@ -217,10 +208,8 @@ impl MetricStore {
         if request.statistics.is_empty() {
             return Err(CloudWatchError::MissingParameter { parameter: "Statistics" });
         }
-        let mut statistics = Vec::new();
-        for name in &request.statistics {
-            statistics.push((name, Statistic::parse(name)?));
-        }
+        let parsed = request.statistics.iter().map(|name| Ok((name, Statistic::parse(name)?)));
+        let statistics: Vec<(&String, Statistic)> = parsed.collect::<Result<_, _>>()?;
         let mut periods = periods(request.start_ms, request.end_ms, request.period_seconds)?;
         periods.origin_ms = periods.start_ms;
         let count = (request.end_ms - request.start_ms).div_ceil(periods.period_ms);
@@ -350,18 +339,12 @@ fn key(metric: &Metric) -> String {
 /// Checks a span and returns its periods, on multiples of their length since the epoch.
 fn periods(start_ms: u64, end_ms: u64, period_seconds: u32) -> Result<Periods, CloudWatchError> {
     if start_ms >= end_ms {
-        return Err(CloudWatchError::InvalidParameterValue {
-            parameter: "StartTime",
-            reason: "must be before EndTime",
-        });
+        return Err(rules::refused("StartTime", "must be before EndTime"));
     }
     let is_period = matches!(period_seconds, 1 | 5 | 10 | 20 | 30)
         || (period_seconds > 0 && period_seconds.is_multiple_of(SECONDS_PER_MINUTE));
     if !is_period {
-        return Err(CloudWatchError::InvalidParameterValue {
-            parameter: "Period",
-            reason: "1, 5, 10, 20, 30 or a multiple of 60 seconds",
-        });
+        return Err(rules::refused("Period", "1, 5, 10, 20, 30 or a multiple of 60 seconds"));
     }
     let rounding_ms = u64::from(period_seconds.min(SECONDS_PER_MINUTE)) * MS_PER_SECOND;
     Ok(Periods {
@@ -373,7 +356,7 @@ fn periods(start_ms: u64, end_ms: u64, period_seconds: u32) -> Result<Periods, C
 }
 
 fn check_queries(queries: &[MetricDataQuery]) -> Result<(), CloudWatchError> {
-    let refused = |reason| CloudWatchError::InvalidParameterValue { parameter: "MetricDataQueries", reason };
+    let refused = |reason| rules::refused("MetricDataQueries", reason);
     if queries.is_empty() || queries.len() > QUERIES_MAX {
         return Err(refused("1 to 500 queries"));
     }

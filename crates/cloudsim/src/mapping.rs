@@ -14,7 +14,7 @@ mod stream;
 mod stream_tests;
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use thiserror::Error;
 
 use crate::{admission::Refusal, sqs::SqsError};
@@ -67,30 +67,32 @@ enum ItemFailures<'a> {
 }
 
 /// Reads a partial batch response. Nothing, an object without the list, and a list that is `null` or
-/// empty are success; an identifier that is missing, misnamed, `null`, empty or not a string fails
-/// the batch. (Lambda developer guide, "Implementing partial batch responses", for SQS and for
-/// DynamoDB.) That anything but an object is malformed is the model's reading of "invalid JSON
-/// response".
+/// empty are success; an identifier that is misnamed, `null`, empty or not a string fails the batch.
+/// (Lambda developer guide, "Implementing partial batch responses", for SQS and for DynamoDB.)
+/// Against the guide, an empty list in place of the object is success, and so is an entry without
+/// any member, as recorded. That anything else but an object is malformed is the model's reading of
+/// "invalid JSON response".
 fn item_failures(response: Option<&Value>) -> ItemFailures<'_> {
     let members = match response {
         None | Some(Value::Null) => return ItemFailures::None,
+        Some(Value::Array(items)) if items.is_empty() => return ItemFailures::None,
         Some(Value::Object(members)) => members,
         Some(_) => return ItemFailures::Malformed,
     };
     let items = match members.get("batchItemFailures") {
         None | Some(Value::Null) => return ItemFailures::None,
-        Some(Value::Array(items)) if items.is_empty() => return ItemFailures::None,
         Some(Value::Array(items)) => items,
         Some(_) => return ItemFailures::Malformed,
     };
     let mut identifiers = Vec::with_capacity(items.len());
-    for item in items {
+    let is_empty = |item: &&Value| item.as_object().is_some_and(Map::is_empty);
+    for item in items.iter().filter(|item| !is_empty(item)) {
         match item.get("itemIdentifier").and_then(Value::as_str) {
             None | Some("") => return ItemFailures::Malformed,
             Some(identifier) => identifiers.push(identifier),
         }
     }
-    ItemFailures::Some(identifiers)
+    if identifiers.is_empty() { ItemFailures::None } else { ItemFailures::Some(identifiers) }
 }
 
 /// Returns the wait before attempt `failures + 1`: a second, doubled each time, at most a minute.

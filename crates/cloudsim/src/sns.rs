@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
+use strum::IntoStaticStr;
 use thiserror::Error;
 
 use self::filter::FilterPolicy;
@@ -35,39 +36,15 @@ const TOPIC_ATTRIBUTES: [&str; 7] =
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Sns {
     account: Account,
-    topics: BTreeMap<String, Topic>,
+    /// Their attributes.
+    topics: BTreeMap<String, BTreeMap<String, String>>,
     subscriptions: BTreeMap<String, Subscription>,
     next_number: u64,
 }
 
+/// Is a subscription, as `Subscribe` takes it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-struct Topic {
-    attributes: BTreeMap<String, String>,
-}
-
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-struct Subscription {
-    topic_arn: String,
-    protocol: String,
-    endpoint: String,
-    /// As they were set.
-    attributes: BTreeMap<String, String>,
-    is_raw: bool,
-    filter: Option<FilterPolicy>,
-}
-
-/// Is a subscription as the listings show it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SubscriptionSummary {
-    pub subscription_arn: String,
-    pub topic_arn: String,
-    pub protocol: String,
-    pub endpoint: String,
-}
-
-/// Is what `Subscribe` takes.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SubscribeRequest {
+pub struct Subscription {
     pub topic_arn: String,
     /// Only `sqs`.
     pub protocol: String,
@@ -103,7 +80,7 @@ pub struct Delivery {
 }
 
 /// Refuses an SNS call, as AWS does.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Error, IntoStaticStr)]
 pub enum SnsError {
     #[error("topic or subscription does not exist")]
     NotFound,
@@ -115,10 +92,7 @@ impl SnsError {
     /// Returns the code of the query protocol.
     #[must_use]
     pub fn code(&self) -> &'static str {
-        match self {
-            Self::NotFound => "NotFound",
-            Self::InvalidParameter { .. } => "InvalidParameter",
-        }
+        self.into()
     }
 }
 
@@ -139,8 +113,8 @@ impl Sns {
             check_topic_attribute(attribute, value)?;
         }
         let topic_arn = format!("arn:aws:sns:{}:{}:{name}", self.account.region, self.account.id);
-        let topic = self.topics.entry(topic_arn.clone()).or_insert_with(|| Topic { attributes: attributes.clone() });
-        let is_same = |(attribute, value): (&String, &String)| topic.attributes.get(attribute) == Some(value);
+        let existing = self.topics.entry(topic_arn.clone()).or_insert_with(|| attributes.clone());
+        let is_same = |(attribute, value): (&String, &String)| existing.get(attribute) == Some(value);
         if !attributes.iter().all(is_same) {
             return Err(refused("Attributes", "the topic already exists with different attributes"));
         }
@@ -159,9 +133,8 @@ impl Sns {
     }
 
     pub fn topic_attributes(&self, topic_arn: &str) -> Result<BTreeMap<String, String>, SnsError> {
-        let topic = self.topics.get(topic_arn).ok_or(SnsError::NotFound)?;
+        let mut attributes = self.topics.get(topic_arn).ok_or(SnsError::NotFound)?.clone();
         let confirmed = self.subscriptions.values().filter(|subscription| subscription.topic_arn == topic_arn).count();
-        let mut attributes = topic.attributes.clone();
         let mut put = |name: &str, value: String| attributes.insert(name.to_owned(), value);
         put("TopicArn", topic_arn.to_owned());
         put("Owner", self.account.id.clone());
@@ -172,44 +145,35 @@ impl Sns {
     }
 
     pub fn set_topic_attribute(&mut self, topic_arn: &str, name: &str, value: &str) -> Result<(), SnsError> {
-        let topic = self.topics.get_mut(topic_arn).ok_or(SnsError::NotFound)?;
+        let attributes = self.topics.get_mut(topic_arn).ok_or(SnsError::NotFound)?;
         check_topic_attribute(name, value)?;
-        set_or_remove(&mut topic.attributes, name, value);
+        set_or_remove(attributes, name, value);
         Ok(())
     }
 
     /// Subscribes a queue and returns the subscription ARN; the same endpoint again returns the same
     /// ARN, and is refused where the attributes differ.
-    pub fn subscribe(&mut self, request: &SubscribeRequest) -> Result<String, SnsError> {
-        if !self.topics.contains_key(&request.topic_arn) {
+    pub fn subscribe(&mut self, mut subscription: Subscription) -> Result<String, SnsError> {
+        if !self.topics.contains_key(&subscription.topic_arn) {
             return Err(SnsError::NotFound);
         }
-        if request.protocol != "sqs" {
+        if subscription.protocol != "sqs" {
             return Err(refused("Protocol", "only sqs is modelled"));
         }
-        if !request.endpoint.starts_with("arn:aws:sqs:") {
+        if !subscription.endpoint.starts_with("arn:aws:sqs:") {
             return Err(refused("Endpoint", "an SQS endpoint is the ARN of a queue"));
         }
-        let mut subscription = Subscription {
-            topic_arn: request.topic_arn.clone(),
-            protocol: request.protocol.clone(),
-            endpoint: request.endpoint.clone(),
-            attributes: BTreeMap::new(),
-            is_raw: false,
-            filter: None,
-        };
-        for (name, value) in &request.attributes {
-            subscription.set(name, value)?;
+        for (name, value) in std::mem::take(&mut subscription.attributes) {
+            subscription.set(&name, &value)?;
         }
-        let existing = self
-            .subscriptions
-            .iter()
-            .find(|(_, existing)| existing.topic_arn == request.topic_arn && existing.endpoint == request.endpoint);
-        match existing {
+        let is_same = |existing: &Subscription| {
+            existing.topic_arn == subscription.topic_arn && existing.endpoint == subscription.endpoint
+        };
+        match self.subscriptions.iter().find(|(_, existing)| is_same(existing)) {
             Some((arn, existing)) if *existing == subscription => Ok(arn.clone()),
             Some(_) => Err(refused("Attributes", "the subscription already exists with different attributes")),
             None => {
-                let arn = format!("{}:{}", request.topic_arn, uuid("subscription", self.take_number()));
+                let arn = format!("{}:{}", subscription.topic_arn, uuid("subscription", self.take_number()));
                 self.subscriptions.insert(arn.clone(), subscription);
                 Ok(arn)
             }
@@ -221,22 +185,14 @@ impl Sns {
         self.subscriptions.remove(subscription_arn);
     }
 
-    /// Lists subscriptions, of one topic where given.
-    pub fn subscriptions(&self, topic_arn: Option<&str>) -> Result<Vec<SubscriptionSummary>, SnsError> {
+    /// Lists subscriptions by ARN, of one topic where given.
+    pub fn subscriptions(&self, topic_arn: Option<&str>) -> Result<BTreeMap<String, Subscription>, SnsError> {
         if topic_arn.is_some_and(|topic_arn| !self.topics.contains_key(topic_arn)) {
             return Err(SnsError::NotFound);
         }
-        Ok(self
-            .subscriptions
-            .iter()
-            .filter(|(_, subscription)| topic_arn.is_none_or(|arn| subscription.topic_arn == arn))
-            .map(|(arn, subscription)| SubscriptionSummary {
-                subscription_arn: arn.clone(),
-                topic_arn: subscription.topic_arn.clone(),
-                protocol: subscription.protocol.clone(),
-                endpoint: subscription.endpoint.clone(),
-            })
-            .collect())
+        let is_wanted = |subscription: &Subscription| topic_arn.is_none_or(|arn| subscription.topic_arn == arn);
+        let wanted = self.subscriptions.iter().filter(|(_, subscription)| is_wanted(subscription));
+        Ok(wanted.map(|(arn, subscription)| (arn.clone(), subscription.clone())).collect())
     }
 
     pub fn subscription_attributes(&self, subscription_arn: &str) -> Result<BTreeMap<String, String>, SnsError> {
@@ -248,7 +204,7 @@ impl Sns {
         put("Owner", self.account.id.clone());
         put("Protocol", subscription.protocol.clone());
         put("Endpoint", subscription.endpoint.clone());
-        put("RawMessageDelivery", subscription.is_raw.to_string());
+        put("RawMessageDelivery", subscription.is_raw().to_string());
         put("PendingConfirmation", "false".to_owned());
         put("ConfirmationWasAuthenticated", "true".to_owned());
         Ok(attributes)
@@ -293,12 +249,10 @@ impl Sns {
         subscription_arn: &str,
         subscription: &Subscription,
     ) -> Delivery {
-        if subscription.is_raw {
-            return Delivery {
-                queue_arn: subscription.endpoint.clone(),
-                body: request.message.clone(),
-                message_attributes: request.message_attributes.clone(),
-            };
+        let queue_arn = subscription.endpoint.clone();
+        if subscription.is_raw() {
+            let message_attributes = request.message_attributes.clone();
+            return Delivery { queue_arn, body: request.message.clone(), message_attributes };
         }
         let service = format!("https://sns.{}.amazonaws.com/", self.account.region);
         let mut envelope = json!({
@@ -319,22 +273,16 @@ impl Sns {
         if !request.message_attributes.is_empty() {
             envelope["MessageAttributes"] = envelope_attributes(&request.message_attributes);
         }
-        Delivery {
-            queue_arn: subscription.endpoint.clone(),
-            body: envelope.to_string(),
-            message_attributes: MessageAttributes::new(),
-        }
+        Delivery { queue_arn, body: envelope.to_string(), message_attributes: MessageAttributes::new() }
     }
 }
 
 impl Subscription {
     fn set(&mut self, name: &str, value: &str) -> Result<(), SnsError> {
         match (name, value) {
-            ("RawMessageDelivery", "true") => self.is_raw = true,
-            ("RawMessageDelivery", "false") => self.is_raw = false,
+            ("RawMessageDelivery", "true" | "false") | ("FilterPolicy", "") => {}
             ("RawMessageDelivery", _) => return Err(refused("RawMessageDelivery", "not a boolean")),
-            ("FilterPolicy", "" | "{}") => self.filter = None,
-            ("FilterPolicy", policy) => self.filter = Some(FilterPolicy::parse(policy)?),
+            ("FilterPolicy", policy) => drop(FilterPolicy::parse(policy)?),
             ("FilterPolicyScope", "MessageAttributes") | ("RedrivePolicy" | "DeliveryPolicy", _) => {}
             ("FilterPolicyScope", _) => {
                 return Err(refused("FilterPolicyScope", "only MessageAttributes is modelled"));
@@ -345,10 +293,15 @@ impl Subscription {
         Ok(())
     }
 
+    fn is_raw(&self) -> bool {
+        self.attributes.get("RawMessageDelivery").is_some_and(|value| value == "true")
+    }
+
     fn wants(&self, request: &PublishRequest) -> bool {
         let attributes = &request.message_attributes;
-        let fits = !self.is_raw || attributes.len() <= RAW_ATTRIBUTES_MAX;
-        let accepted = self.filter.as_ref().is_none_or(|filter| filter.accepts(attributes));
+        let fits = !self.is_raw() || attributes.len() <= RAW_ATTRIBUTES_MAX;
+        let policy = self.attributes.get("FilterPolicy").and_then(|policy| FilterPolicy::parse(policy).ok());
+        let accepted = policy.is_none_or(|policy| policy.accepts(attributes));
         request.topic_arn == self.topic_arn && fits && accepted
     }
 }

@@ -18,12 +18,14 @@ mod tests;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use strum::IntoStaticStr;
 use thiserror::Error;
 
-use self::queue::{Content, IN_FLIGHT_MAX, Queue, State, Stored, Take};
-use self::settings::{Redrive, Scope, Settings};
+use self::queue::{IN_FLIGHT_MAX, Queue};
+pub use self::queue::{MessageState, StoredMessage};
+use self::settings::Redrive;
+pub(crate) use self::settings::Settings;
 use crate::Account;
-use crate::admission::{QUEUE_RULES, QueueSettings, check};
 use crate::attribute;
 use crate::attribute::MessageAttributes;
 use crate::encoding::{md5_hex, uuid};
@@ -107,29 +109,8 @@ pub struct ReceivedMessage {
     pub message_attributes: MessageAttributes,
 }
 
-/// Is a look at a stored message that changes nothing, for people and tests; AWS has no such call.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PeekedMessage {
-    pub message_id: String,
-    pub message_group_id: Option<String>,
-    pub sequence_number: Option<String>,
-    pub body: String,
-    pub sent_ms: u64,
-    /// Receives in all queues.
-    pub receives: u32,
-    pub state: PeekedState,
-}
-
-/// Is whether a stored message can be received; a visible one may still wait for its group.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum PeekedState {
-    Visible,
-    Delayed { until_ms: u64 },
-    InFlight { until_ms: u64 },
-}
-
 /// Refuses an SQS call, as AWS does.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Error, IntoStaticStr)]
 pub enum SqsError {
     #[error("the specified queue does not exist")]
     QueueDoesNotExist,
@@ -161,20 +142,7 @@ impl SqsError {
     /// Returns the shape name of the JSON protocol, to be put after `com.amazonaws.sqs#`.
     #[must_use]
     pub fn json_code(&self) -> &'static str {
-        match self {
-            Self::QueueDoesNotExist => "QueueDoesNotExist",
-            Self::QueueNameExists { .. } => "QueueNameExists",
-            Self::QueueDeletedRecently => "QueueDeletedRecently",
-            Self::InvalidAttributeName { .. } => "InvalidAttributeName",
-            Self::InvalidAttributeValue { .. } => "InvalidAttributeValue",
-            Self::InvalidMessageContents => "InvalidMessageContents",
-            Self::InvalidParameterValue { .. } => "InvalidParameterValue",
-            Self::MissingParameter { .. } => "MissingParameter",
-            Self::ReceiptHandleIsInvalid => "ReceiptHandleIsInvalid",
-            Self::MessageNotInflight => "MessageNotInflight",
-            Self::OverLimit => "OverLimit",
-            Self::PurgeQueueInProgress => "PurgeQueueInProgress",
-        }
+        self.into()
     }
 
     /// Returns the code of the query protocol, which the JSON protocol repeats in the header
@@ -187,13 +155,7 @@ impl SqsError {
             Self::QueueDeletedRecently => "AWS.SimpleQueueService.QueueDeletedRecently",
             Self::MessageNotInflight => "AWS.SimpleQueueService.MessageNotInflight",
             Self::PurgeQueueInProgress => "AWS.SimpleQueueService.PurgeQueueInProgress",
-            Self::InvalidAttributeName { .. }
-            | Self::InvalidAttributeValue { .. }
-            | Self::InvalidMessageContents
-            | Self::InvalidParameterValue { .. }
-            | Self::MissingParameter { .. }
-            | Self::ReceiptHandleIsInvalid
-            | Self::OverLimit => self.json_code(),
+            _ => self.json_code(),
         }
     }
 }
@@ -202,11 +164,6 @@ impl Sqs {
     #[must_use]
     pub fn new(account: Account) -> Self {
         Self { account, queues: BTreeMap::new(), deleted_ms: BTreeMap::new(), next_number: 1 }
-    }
-
-    #[must_use]
-    pub fn account(&self) -> &Account {
-        &self.account
     }
 
     /// Returns the ARN a queue of this name has or would have.
@@ -233,10 +190,8 @@ impl Sqs {
         if self.deleted_ms.get(queue_name).is_some_and(is_recent) {
             return Err(SqsError::QueueDeletedRecently);
         }
-        let fifo = queue_name.ends_with(rules::FIFO_SUFFIX);
-        let settings = Settings::new(fifo).with(attributes)?;
-        let is_fifo = attributes.get("FifoQueue").is_some_and(|value| value == "true");
-        check(QUEUE_RULES, &QueueSettings { name_ends_in_fifo: Some(fifo), is_fifo, ..settings.admission() })?;
+        let name_ends_in_fifo = queue_name.ends_with(rules::FIFO_SUFFIX);
+        let settings = Settings { name_ends_in_fifo, ..Settings::default() }.with(attributes)?;
         self.check_redrive(&settings)?;
         let incarnation = self.take_number();
         self.deleted_ms.remove(queue_name);
@@ -273,7 +228,7 @@ impl Sqs {
         let mut put = |name: &str, value: String| attributes.insert(name.to_owned(), value);
         put("QueueArn", arn);
         put("ApproximateNumberOfMessages", queue.visible().to_string());
-        put("ApproximateNumberOfMessagesNotVisible", queue.in_flight().to_string());
+        put("ApproximateNumberOfMessagesNotVisible", queue.in_flight.to_string());
         put("ApproximateNumberOfMessagesDelayed", queue.delayed().to_string());
         let seconds = |time_ms: u64| (time_ms / MS_PER_SECOND).to_string();
         put("CreatedTimestamp", seconds(queue.created_ms));
@@ -294,7 +249,7 @@ impl Sqs {
         let delay_changed = queue.settings.delay_seconds != settings.delay_seconds;
         queue.settings = settings;
         queue.modified_ms = now_ms;
-        if queue.settings.fifo && delay_changed {
+        if queue.settings.is_fifo && delay_changed {
             queue.redelay();
         }
         queue.advance(now_ms);
@@ -305,54 +260,43 @@ impl Sqs {
     /// sequence number and adds nothing, for five minutes from the first send, even once that one
     /// was received and deleted. (SQS developer guide, "Using the Amazon SQS message deduplication
     /// ID".)
-    pub fn send(&mut self, now_ms: u64, queue_name: &str, request: SendRequest) -> Result<Sent, SqsError> {
+    pub fn send(&mut self, now_ms: u64, queue_name: &str, mut request: SendRequest) -> Result<Sent, SqsError> {
         let number = self.next_number;
         let queue = self.queue(now_ms, queue_name)?;
         rules::check_message(&queue.settings, &request)?;
-        let md5_of_body = md5_hex(request.body.as_bytes());
-        let md5_of_message_attributes = attribute::md5_of(&request.message_attributes);
-        let message_id = uuid("message", number);
-        let mut fifo_ids = None;
-        if queue.settings.fifo {
+        let mut sent = Sent {
+            message_id: uuid("message", number),
+            sequence_number: None,
+            md5_of_body: md5_hex(request.body.as_bytes()),
+            md5_of_message_attributes: attribute::md5_of(&request.message_attributes),
+            duplicate: false,
+        };
+        if queue.settings.is_fifo {
             let deduplication_id = rules::deduplication_id(&queue.settings, &request)?;
             let key = deduplication_key(&queue.settings, &request, &deduplication_id);
-            if let Some(original) = queue.sent.original(now_ms, &key) {
-                return Ok(Sent {
-                    message_id: original.message_id.clone(),
-                    sequence_number: Some(original.sequence_number.clone()),
-                    md5_of_body,
-                    md5_of_message_attributes,
-                    duplicate: true,
-                });
+            if let Some(Sent { message_id, sequence_number, .. }) = queue.sent.original(now_ms, &key).cloned() {
+                return Ok(Sent { message_id, sequence_number, duplicate: true, ..sent });
             }
-            let sequence_number = sequence_number(number);
-            queue.sent.remember(now_ms, key, message_id.clone(), sequence_number.clone());
-            fifo_ids = Some((deduplication_id, sequence_number));
+            sent.sequence_number = Some(sequence_number(number));
+            queue.sent.remember(now_ms, key, sent.clone());
+            request.message_deduplication_id = Some(deduplication_id);
         }
-        let (deduplication_id, sequence_number) = fifo_ids.unzip();
         let delay_seconds = match request.delay_seconds {
-            Some(seconds) if !queue.settings.fifo => seconds,
+            Some(seconds) if !queue.settings.is_fifo => seconds,
             _ => queue.settings.delay_seconds,
         };
-        let content = Content {
-            message_id: message_id.clone(),
-            body: request.body,
-            md5_of_body: md5_of_body.clone(),
-            message_attributes: request.message_attributes,
-            md5_of_message_attributes: md5_of_message_attributes.clone(),
-            trace_header: request.trace_header,
-            group_id: request.message_group_id,
-            deduplication_id,
-            sequence_number: sequence_number.clone(),
+        let message = StoredMessage {
+            message_id: sent.message_id.clone(),
+            request,
+            sequence_number: sent.sequence_number.clone(),
             sent_ms: now_ms,
-            first_received_ms: None,
-            receives: 0,
-            dead_letter_source_arn: None,
+            enqueued_ms: now_ms,
+            ..StoredMessage::default()
         };
         let visible_ms = now_ms + u64::from(delay_seconds) * MS_PER_SECOND;
-        queue.insert(now_ms, content, visible_ms, now_ms);
+        queue.insert(now_ms, message, visible_ms);
         self.take_number();
-        Ok(Sent { message_id, sequence_number, md5_of_body, md5_of_message_attributes, duplicate: false })
+        Ok(sent)
     }
 
     /// Receives what can be delivered now, and moves to the dead-letter queue what was received
@@ -366,43 +310,23 @@ impl Sqs {
         request: &ReceiveRequest,
     ) -> Result<Vec<ReceivedMessage>, SqsError> {
         if !(1..=RECEIVE_MESSAGES_MAX).contains(&request.messages_max) {
-            return Err(SqsError::InvalidParameterValue {
-                parameter: "MaxNumberOfMessages",
-                reason: "must be between 1 and 10",
-            });
+            return Err(refused("MaxNumberOfMessages", "must be between 1 and 10"));
         }
         check_visibility_timeout(request.visibility_timeout_seconds.unwrap_or(0))?;
-        if !self.queue(now_ms, queue_name)?.has_free() {
+        if self.queue(now_ms, queue_name)?.next_free().is_none() {
             return Ok(Vec::new());
         }
         let source_arn = self.arn(queue_name);
-        let redrive = self.redrive_of(queue_name)?;
+        let redrive = self.queue(now_ms, queue_name)?.settings.redrive.clone();
+        let redrive = redrive.and_then(|redrive| Some((self.dead_letter_queue(&redrive)?, redrive.receives_max)));
         let queue = self.queue(now_ms, queue_name)?;
-        if !queue.settings.fifo && queue.in_flight() >= IN_FLIGHT_MAX {
+        if !queue.settings.is_fifo && queue.in_flight >= IN_FLIGHT_MAX {
             return Err(SqsError::OverLimit);
         }
-        let visibility_timeout_seconds =
-            request.visibility_timeout_seconds.unwrap_or(queue.settings.visibility_timeout_seconds);
-        let taken = queue.take(
-            now_ms,
-            Take {
-                messages_max: request.messages_max as usize,
-                visibility_timeout_ms: u64::from(visibility_timeout_seconds) * MS_PER_SECOND,
-                receives_max: redrive.as_ref().map(|redrive| redrive.receives_max),
-            },
-        );
-        let received = taken
-            .delivered
-            .iter()
-            .filter_map(|slot| {
-                let stored = queue.message(*slot)?;
-                Some(received_message(queue.incarnation, *slot, stored))
-            })
-            .collect();
-        if let Some(redrive) = redrive {
-            let target = queue_name_of_arn(&redrive.target_arn).to_owned();
-            for stored in taken.dead {
-                self.move_to_dead_letter_queue(now_ms, &target, stored, &source_arn);
+        let (received, dead) = queue.take(now_ms, request, redrive.as_ref().map(|(_, receives_max)| *receives_max));
+        if let Some((target, _)) = redrive {
+            for message in dead {
+                self.move_to_dead_letter_queue(now_ms, &target, message, &source_arn);
             }
         }
         Ok(received)
@@ -418,16 +342,12 @@ impl Sqs {
     pub fn delete_message(&mut self, now_ms: u64, queue_name: &str, receipt_handle: &str) -> Result<(), SqsError> {
         let queue = self.queue(now_ms, queue_name)?;
         let receipt = Receipt::parse(queue.incarnation, receipt_handle)?;
-        let Some(stored) = queue.message(receipt.slot) else {
+        let Some(stored) = queue.messages.get(&receipt.slot) else {
             return Ok(());
         };
         let is_latest = stored.receipt == receipt.number;
-        let is_in_flight = matches!(stored.state, State::InFlight { .. });
-        if queue.settings.fifo && !(is_latest && is_in_flight) {
-            return Err(SqsError::InvalidParameterValue {
-                parameter: "ReceiptHandle",
-                reason: "the receipt handle has expired",
-            });
+        if queue.settings.is_fifo && !(is_latest && stored.state.is_in_flight()) {
+            return Err(refused("ReceiptHandle", "the receipt handle has expired"));
         }
         if is_latest {
             queue.remove(receipt.slot);
@@ -449,24 +369,17 @@ impl Sqs {
         check_visibility_timeout(visibility_timeout_seconds)?;
         let queue = self.queue(now_ms, queue_name)?;
         let receipt = Receipt::parse(queue.incarnation, receipt_handle)?;
-        let unavailable = SqsError::InvalidParameterValue {
-            parameter: "ReceiptHandle",
-            reason: "message does not exist or is not available for visibility timeout change",
-        };
-        let stored = queue.message(receipt.slot).ok_or(unavailable.clone())?;
-        if stored.receipt != receipt.number {
-            return Err(unavailable);
-        }
-        if !matches!(stored.state, State::InFlight { .. }) {
+        let unavailable = "message does not exist or is not available for visibility timeout change";
+        let stored = queue.messages.get(&receipt.slot).filter(|stored| stored.receipt == receipt.number);
+        let stored = stored.ok_or(refused("ReceiptHandle", unavailable))?;
+        if !stored.state.is_in_flight() {
             return Err(SqsError::MessageNotInflight);
         }
         let timeout_ms = u64::from(visibility_timeout_seconds) * MS_PER_SECOND;
         let latest_ms = stored.received_ms + u64::from(VISIBILITY_TIMEOUT_SECONDS_MAX) * MS_PER_SECOND;
         if now_ms + timeout_ms > latest_ms {
-            return Err(SqsError::InvalidParameterValue {
-                parameter: "VisibilityTimeout",
-                reason: "the total visibility timeout is beyond the limit of 43200 seconds",
-            });
+            let reason = "the total visibility timeout is beyond the limit of 43200 seconds";
+            return Err(refused("VisibilityTimeout", reason));
         }
         queue.change_visibility(now_ms, receipt.slot, timeout_ms);
         Ok(())
@@ -484,23 +397,10 @@ impl Sqs {
         Ok(())
     }
 
-    /// Returns up to `messages_max` stored messages in order of arrival, whatever their state.
-    pub fn peek(&mut self, now_ms: u64, queue_name: &str, messages_max: usize) -> Result<Vec<PeekedMessage>, SqsError> {
-        let queue = self.queue(now_ms, queue_name)?;
-        Ok(queue.messages().take(messages_max).map(peeked).collect())
-    }
-
-    /// Says whether a receive at this time would find something to deliver or to move to a DLQ.
-    pub fn has_deliverable(&mut self, now_ms: u64, queue_name: &str) -> Result<bool, SqsError> {
-        Ok(self.queue(now_ms, queue_name)?.has_free())
-    }
-
-    /// Applies everything that is due: visibility timeouts, delays, retention. Every other call does
-    /// this for the queue it touches.
-    pub fn advance(&mut self, now_ms: u64) {
-        for queue in self.queues.values_mut() {
-            queue.advance(now_ms);
-        }
+    /// Returns up to `messages_max` stored messages in order of arrival, whatever their state. It changes nothing and is
+    /// for people and tests; AWS has no such call.
+    pub fn peek(&mut self, now_ms: u64, queue_name: &str, messages_max: usize) -> Result<Vec<StoredMessage>, SqsError> {
+        Ok(self.queue(now_ms, queue_name)?.messages.values().take(messages_max).cloned().collect())
     }
 
     /// Returns when the queue next changes by itself because a visibility timeout or delay ends.
@@ -510,13 +410,6 @@ impl Sqs {
         self.queues.get(queue_name)?.next_visible_ms()
     }
 
-    /// Returns when any queue next changes by itself, retention included. After `advance(now_ms)`
-    /// it is later than `now_ms`.
-    #[must_use]
-    pub fn next_event_ms(&self) -> Option<u64> {
-        self.queues.values().filter_map(Queue::next_event_ms).min()
-    }
-
     /// Returns the queue's own visibility timeout.
     pub(crate) fn visibility_timeout_ms(&self, queue_name: &str) -> Result<u64, SqsError> {
         let queue = self.queues.get(queue_name).ok_or(SqsError::QueueDoesNotExist)?;
@@ -524,7 +417,7 @@ impl Sqs {
     }
 
     pub(crate) fn is_fifo(&self, queue_name: &str) -> Result<bool, SqsError> {
-        Ok(self.queues.get(queue_name).ok_or(SqsError::QueueDoesNotExist)?.settings.fifo)
+        Ok(self.queues.get(queue_name).ok_or(SqsError::QueueDoesNotExist)?.settings.is_fifo)
     }
 
     /// Returns a queue with everything due applied.
@@ -540,50 +433,40 @@ impl Sqs {
         number
     }
 
-    /// Checks that the dead-letter queue exists and has the same type. (SQS developer guide, "Using
-    /// dead-letter queues".)
+    /// Checks that the dead-letter queue exists. (SQS developer guide, "Using dead-letter queues".)
     fn check_redrive(&self, settings: &Settings) -> Result<(), SqsError> {
-        let Some(redrive) = &settings.redrive else {
-            return Ok(());
-        };
-        let Some(target) = self.dead_letter_queue(redrive) else {
-            let reason = "dead letter target does not exist";
-            return Err(SqsError::InvalidParameterValue { parameter: "RedrivePolicy", reason });
-        };
-        let dead_letter_queue_is_fifo = Some(target.settings.fifo);
-        Ok(check(QUEUE_RULES, &QueueSettings { dead_letter_queue_is_fifo, ..settings.admission() })?)
+        match &settings.redrive {
+            Some(redrive) if self.dead_letter_queue(redrive).is_none() => {
+                Err(refused("RedrivePolicy", "dead letter target does not exist"))
+            }
+            _ => Ok(()),
+        }
     }
 
-    fn dead_letter_queue(&self, redrive: &Redrive) -> Option<&Queue> {
-        let target = queue_name_of_arn(&redrive.target_arn);
-        self.queues.get(target).filter(|_| self.arn(target) == redrive.target_arn)
-    }
-
-    fn redrive_of(&self, queue_name: &str) -> Result<Option<Redrive>, SqsError> {
-        let queue = self.queues.get(queue_name).ok_or(SqsError::QueueDoesNotExist)?;
-        let redrive = queue.settings.redrive.clone();
-        Ok(redrive.filter(|redrive| self.dead_letter_queue(redrive).is_some()))
+    /// Returns the name of the dead-letter queue where there is one.
+    fn dead_letter_queue(&self, redrive: &Redrive) -> Option<String> {
+        let queue_name = redrive.target_arn.strip_prefix(&self.arn(""))?;
+        self.has_queue(queue_name).then(|| queue_name.to_owned())
     }
 
     /// Puts an exhausted message into its dead-letter queue with id, group, send time and receive
     /// count. On FIFO its deduplication id becomes the message id and its retention starts anew; on
     /// standard queues the retention goes on. (SQS developer guide, "Setting-up dead-letter queue
     /// retention" and "Exactly-once processing".)
-    fn move_to_dead_letter_queue(&mut self, now_ms: u64, target: &str, stored: Stored, source_arn: &str) {
+    fn move_to_dead_letter_queue(&mut self, now_ms: u64, target: &str, mut message: StoredMessage, source_arn: &str) {
         let number = self.take_number();
         let Some(queue) = self.queues.get_mut(target) else {
             return;
         };
-        let mut content = stored.content;
-        content.dead_letter_source_arn = Some(source_arn.to_owned());
-        let mut enqueued_ms = stored.enqueued_ms;
-        if queue.settings.fifo {
-            content.deduplication_id = Some(content.message_id.clone());
-            content.sequence_number = Some(sequence_number(number));
-            enqueued_ms = now_ms;
+        message.dead_letter_source_arn = Some(source_arn.to_owned());
+        message.receives_here = 0;
+        if queue.settings.is_fifo {
+            message.request.message_deduplication_id = Some(message.message_id.clone());
+            message.sequence_number = Some(sequence_number(number));
+            message.enqueued_ms = now_ms;
         }
         queue.advance(now_ms);
-        queue.insert(now_ms, content, now_ms, enqueued_ms);
+        queue.insert(now_ms, message, now_ms);
     }
 }
 
@@ -618,8 +501,8 @@ impl Receipt {
     }
 }
 
-fn received_message(incarnation: u64, slot: u64, stored: &Stored) -> ReceivedMessage {
-    let content = &stored.content;
+fn received_message(incarnation: u64, slot: u64, message: &StoredMessage) -> ReceivedMessage {
+    let request = &message.request;
     let mut system_attributes = BTreeMap::new();
     let mut put = |name: &str, value: Option<String>| {
         if let Some(value) = value {
@@ -627,38 +510,22 @@ fn received_message(incarnation: u64, slot: u64, stored: &Stored) -> ReceivedMes
         }
     };
     put("SenderId", Some(SENDER_ID.to_owned()));
-    put("SentTimestamp", Some(content.sent_ms.to_string()));
-    put("ApproximateReceiveCount", Some(content.receives.to_string()));
-    put("ApproximateFirstReceiveTimestamp", content.first_received_ms.map(|time_ms| time_ms.to_string()));
-    put("MessageGroupId", content.group_id.clone());
-    put("MessageDeduplicationId", content.deduplication_id.clone());
-    put("SequenceNumber", content.sequence_number.clone());
-    put("AWSTraceHeader", content.trace_header.clone());
-    put("DeadLetterQueueSourceArn", content.dead_letter_source_arn.clone());
+    put("SentTimestamp", Some(message.sent_ms.to_string()));
+    put("ApproximateReceiveCount", Some(message.receives.to_string()));
+    put("ApproximateFirstReceiveTimestamp", message.first_received_ms.map(|time_ms| time_ms.to_string()));
+    put("MessageGroupId", request.message_group_id.clone());
+    put("MessageDeduplicationId", request.message_deduplication_id.clone());
+    put("SequenceNumber", message.sequence_number.clone());
+    put("AWSTraceHeader", request.trace_header.clone());
+    put("DeadLetterQueueSourceArn", message.dead_letter_source_arn.clone());
     ReceivedMessage {
-        message_id: content.message_id.clone(),
-        receipt_handle: Receipt::handle(incarnation, slot, stored.receipt),
-        body: content.body.clone(),
-        md5_of_body: content.md5_of_body.clone(),
-        md5_of_message_attributes: content.md5_of_message_attributes.clone(),
+        message_id: message.message_id.clone(),
+        receipt_handle: Receipt::handle(incarnation, slot, message.receipt),
+        body: request.body.clone(),
+        md5_of_body: md5_hex(request.body.as_bytes()),
+        md5_of_message_attributes: attribute::md5_of(&request.message_attributes),
         system_attributes,
-        message_attributes: content.message_attributes.clone(),
-    }
-}
-
-fn peeked(stored: &Stored) -> PeekedMessage {
-    PeekedMessage {
-        message_id: stored.content.message_id.clone(),
-        message_group_id: stored.content.group_id.clone(),
-        sequence_number: stored.content.sequence_number.clone(),
-        body: stored.content.body.clone(),
-        sent_ms: stored.content.sent_ms,
-        receives: stored.content.receives,
-        state: match stored.state {
-            State::Visible => PeekedState::Visible,
-            State::Delayed { until_ms } => PeekedState::Delayed { until_ms },
-            State::InFlight { until_ms } => PeekedState::InFlight { until_ms },
-        },
+        message_attributes: request.message_attributes.clone(),
     }
 }
 
@@ -675,10 +542,7 @@ fn check_same_attributes(settings: &Settings, attributes: &QueueAttributes) -> R
 
 fn check_visibility_timeout(seconds: u32) -> Result<(), SqsError> {
     if seconds > VISIBILITY_TIMEOUT_SECONDS_MAX {
-        return Err(SqsError::InvalidParameterValue {
-            parameter: "VisibilityTimeout",
-            reason: "must be between 0 and 43200",
-        });
+        return Err(refused("VisibilityTimeout", "must be between 0 and 43200"));
     }
     Ok(())
 }
@@ -686,9 +550,9 @@ fn check_visibility_timeout(seconds: u32) -> Result<(), SqsError> {
 /// Returns the key under which a send is remembered. Neither id can hold a space, so the two parts
 /// cannot run into each other.
 fn deduplication_key(settings: &Settings, request: &SendRequest, deduplication_id: &str) -> String {
-    match (settings.deduplication_scope, &request.message_group_id) {
-        (Scope::MessageGroup, Some(group_id)) => format!("{group_id} {deduplication_id}"),
-        (Scope::Queue | Scope::MessageGroup, _) => deduplication_id.to_owned(),
+    match &request.message_group_id {
+        Some(group_id) if settings.is_deduplicated_per_group => format!("{group_id} {deduplication_id}"),
+        _ => deduplication_id.to_owned(),
     }
 }
 
@@ -696,6 +560,6 @@ fn sequence_number(number: u64) -> String {
     (SEQUENCE_NUMBER_BASE + u128::from(number) * SEQUENCE_NUMBER_STEP).to_string()
 }
 
-fn queue_name_of_arn(arn: &str) -> &str {
-    arn.rsplit_once(':').map_or(arn, |(_, queue_name)| queue_name)
+fn refused(parameter: &'static str, reason: &'static str) -> SqsError {
+    SqsError::InvalidParameterValue { parameter, reason }
 }

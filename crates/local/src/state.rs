@@ -76,7 +76,7 @@ impl State {
             sns,
             published: VecDeque::new(),
             published_total: 0,
-            metrics: MetricStore::new(),
+            metrics: MetricStore::default(),
             queue_mapping,
             stream_mapping: StreamMapping::new(deployment.stream_mapping(events_stream_arn))?,
         })

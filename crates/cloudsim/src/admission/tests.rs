@@ -3,6 +3,8 @@
 
 use std::collections::BTreeSet;
 
+use serde_json::json;
+
 use super::*;
 use crate::{
     Account,
@@ -215,61 +217,52 @@ fn mapping_cases() -> Vec<Case<MappingSettings>> {
     ]
 }
 
-fn queue_cases() -> Vec<Case<QueueSettings>> {
-    let on_page = |settings, refused| Case { source: CREATE_QUEUE, recorded: None, settings, refused };
-    let queue = QueueSettings::default;
-    let per_group = |is_deduplicated_per_group| QueueSettings {
-        is_fifo: true,
-        is_deduplicated_per_group,
-        has_throughput_per_group: true,
-        ..queue()
+/// Settings with these attributes, as `CreateQueue` reads them.
+fn queue(name_ends_in_fifo: bool, attributes: &[(&str, &str)]) -> Settings {
+    let mut settings = Settings { name_ends_in_fifo, ..Settings::default() };
+    for (name, value) in attributes {
+        settings.set(name, value).unwrap();
+    }
+    settings
+}
+
+fn queue_cases() -> Vec<Case<Settings>> {
+    let case = |source, recorded, settings, refused| Case { source, recorded, settings, refused };
+    let on_page = |settings, refused| case(CREATE_QUEUE, None, settings, refused);
+    let fifo = |attributes: &[(&str, &str)]| queue(true, &[&[("FifoQueue", "true")], attributes].concat());
+    let (scope, limit) = (("DeduplicationScope", "messageGroup"), ("FifoThroughputLimit", "perMessageGroupId"));
+    let encrypted = |by_sqs| queue(false, &[("KmsMasterKeyId", "k"), ("SqsManagedSseEnabled", by_sqs)]);
+    let to_dead_letters = |target: &str, receives_max: u32| {
+        json!({ "deadLetterTargetArn": target, "maxReceiveCount": receives_max }).to_string()
     };
-    let dead_letters = |dead_letter_queue_is_fifo: bool| QueueSettings {
-        is_fifo: true,
-        dead_letter_queue_is_fifo: Some(dead_letter_queue_is_fifo),
-        ..queue()
-    };
-    let encrypted = |has_kms_key, by_sqs| QueueSettings { has_kms_key, is_encrypted_by_sqs: Some(by_sqs), ..queue() };
+    let wrong = |code| Some((code, None));
     let mut cases = vec![
-        Case {
-            source: "sqs/fifo-suffix-needs-attribute",
-            recorded: None,
-            settings: QueueSettings { name_ends_in_fifo: Some(true), ..queue() },
-            refused: Some((InvalidParameterValue, None)),
-        },
-        on_page(QueueSettings { name_ends_in_fifo: Some(true), is_fifo: true, ..queue() }, None),
-        Case {
-            source: "sqs/two-kinds-of-encryption-refused",
-            recorded: Some("2024-04-30"),
-            settings: encrypted(true, true),
-            refused: Some((InvalidAttributeName, None)),
-        },
-        on_page(encrypted(true, false), None),
-        on_page(encrypted(false, true), None),
-        Case {
-            source: "sqs/fifo-message-group-scope-without-throughput-limit",
-            recorded: Some("2024-05-24"),
-            settings: QueueSettings { is_fifo: true, is_deduplicated_per_group: true, ..queue() },
-            refused: None,
-        },
-        on_page(per_group(true), None),
-        on_page(per_group(false), Some((InvalidAttributeValue, None))),
-        on_page(dead_letters(true), None),
-        on_page(dead_letters(false), Some((InvalidParameterValue, None))),
+        case("sqs/fifo-suffix-needs-attribute", None, queue(true, &[]), wrong(InvalidParameterValue)),
+        on_page(fifo(&[]), None),
+        case("sqs/two-kinds-of-encryption-refused", Some("2024-04-30"), encrypted("true"), wrong(InvalidAttributeName)),
+        on_page(encrypted("false"), None),
+        on_page(queue(false, &[("SqsManagedSseEnabled", "true")]), None),
+        case("sqs/fifo-message-group-scope-without-throughput-limit", Some("2024-05-24"), fifo(&[scope]), None),
+        on_page(fifo(&[scope, limit]), None),
+        on_page(fifo(&[limit]), wrong(InvalidAttributeValue)),
+        on_page(fifo(&[("RedrivePolicy", &to_dead_letters("d.fifo", 1))]), None),
+        on_page(fifo(&[("RedrivePolicy", &to_dead_letters("d", 1))]), wrong(InvalidParameterValue)),
     ];
-    type With = fn(i64) -> QueueSettings;
-    let ranges: [(With, i64, i64); 6] = [
-        (|n| QueueSettings { visibility_timeout_seconds: Some(n), ..QueueSettings::default() }, 0, 43_200),
-        (|n| QueueSettings { retention_seconds: Some(n), ..QueueSettings::default() }, 60, 1_209_600),
-        (|n| QueueSettings { delay_seconds: Some(n), ..QueueSettings::default() }, 0, 900),
-        (|n| QueueSettings { message_bytes_max: Some(n), ..QueueSettings::default() }, 1_024, 1_048_576),
-        (|n| QueueSettings { wait_seconds: Some(n), ..QueueSettings::default() }, 0, 20),
-        (|n| QueueSettings { receives_max: Some(n), ..QueueSettings::default() }, 1, 1_000),
-    ];
-    for (with, least, most) in ranges {
+    for (name, least, most) in [
+        ("VisibilityTimeout", 0, 43_200),
+        ("MessageRetentionPeriod", 60, 1_209_600),
+        ("DelaySeconds", 0, 900),
+        ("MaximumMessageSize", 1_024, 1_048_576),
+        ("ReceiveMessageWaitTimeSeconds", 0, 20),
+        ("RedrivePolicy", 1, 1_000),
+    ] {
+        let with = |number: u32| match name {
+            "RedrivePolicy" => queue(false, &[(name, &to_dead_letters("d", number))]),
+            _ => queue(false, &[(name, &number.to_string())]),
+        };
         cases.extend([least, most].map(|admitted| on_page(with(admitted), None)));
-        let refused = Some((InvalidAttributeValue, None));
-        cases.extend([least - 1, most + 1].map(|number| on_page(with(number), refused)));
+        let outside = least.checked_sub(1).into_iter().chain([most + 1]);
+        cases.extend(outside.map(|number| on_page(with(number), wrong(InvalidAttributeValue))));
     }
     cases
 }

@@ -14,10 +14,10 @@ const FUTURE_MS_MAX: u64 = 2 * 3_600_000;
 /// 2^360; values must lie between minus and plus this.
 const VALUE_MAX: f64 = 2.348_542_582_773_833_4e108;
 
-const UNITS: [&str; 27] = [
-    "Seconds",
-    "Microseconds",
-    "Milliseconds",
+const UNITS: [&str; 5] = ["Seconds", "Microseconds", "Milliseconds", "Percent", "None"];
+
+/// Units of amounts, which have a rate per second as well.
+const AMOUNTS: [&str; 11] = [
     "Bytes",
     "Kilobytes",
     "Megabytes",
@@ -28,20 +28,7 @@ const UNITS: [&str; 27] = [
     "Megabits",
     "Gigabits",
     "Terabits",
-    "Percent",
     "Count",
-    "Bytes/Second",
-    "Kilobytes/Second",
-    "Megabytes/Second",
-    "Gigabytes/Second",
-    "Terabytes/Second",
-    "Bits/Second",
-    "Kilobits/Second",
-    "Megabits/Second",
-    "Gigabits/Second",
-    "Terabits/Second",
-    "Count/Second",
-    "None",
 ];
 
 pub(super) fn check_put(now_ms: u64, namespace: &str, data: &[MetricDatum]) -> Result<(), CloudWatchError> {
@@ -71,7 +58,8 @@ pub(super) fn check_namespace(namespace: &str) -> Result<(), CloudWatchError> {
 }
 
 pub(super) fn check_unit(unit: &str) -> Result<(), CloudWatchError> {
-    if UNITS.contains(&unit) {
+    let amount = unit.strip_suffix("/Second").unwrap_or(unit);
+    if UNITS.contains(&unit) || AMOUNTS.contains(&amount) {
         return Ok(());
     }
     Err(refused("Unit", "not a CloudWatch unit"))
@@ -163,6 +151,6 @@ fn check_count(count: f64) -> Result<(), CloudWatchError> {
     Err(refused("MetricData.Counts", "a count is a positive number"))
 }
 
-fn refused(parameter: &'static str, reason: &'static str) -> CloudWatchError {
+pub(super) fn refused(parameter: &'static str, reason: &'static str) -> CloudWatchError {
     CloudWatchError::InvalidParameterValue { parameter, reason }
 }

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use strum::EnumString;
 
-use super::{CloudWatchError, DatumValues, Metric, MetricDatum};
+use super::{CloudWatchError, DatumValues, Metric, MetricDatum, rules::refused};
 
 const MS_PER_SECOND: u64 = 1_000;
 const MS_PER_MINUTE: u64 = 60_000;
@@ -34,7 +35,7 @@ pub(super) struct Bucket {
 }
 
 /// Is one statistic by name.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, EnumString)]
 pub(super) enum Statistic {
     SampleCount,
     Sum,
@@ -42,6 +43,7 @@ pub(super) enum Statistic {
     Minimum,
     Maximum,
     /// 0 to 100.
+    #[strum(disabled)]
     Percentile(f64),
 }
 
@@ -179,21 +181,11 @@ impl Bucket {
 impl Statistic {
     /// Reads a name: one of the five, or `p` and a number from 0 to 100.
     pub(super) fn parse(name: &str) -> Result<Self, CloudWatchError> {
-        match name {
-            "SampleCount" => return Ok(Self::SampleCount),
-            "Sum" => return Ok(Self::Sum),
-            "Average" => return Ok(Self::Average),
-            "Minimum" => return Ok(Self::Minimum),
-            "Maximum" => return Ok(Self::Maximum),
-            _ => {}
-        }
         let percent = name.strip_prefix('p').and_then(|text| text.parse().ok());
-        match percent {
-            Some(percent) if (0.0..=100.0).contains(&percent) => Ok(Self::Percentile(percent)),
-            _ => Err(CloudWatchError::InvalidParameterValue {
-                parameter: "Statistics",
-                reason: "SampleCount, Sum, Average, Minimum, Maximum or p0 to p100",
-            }),
-        }
+        let percent = percent.filter(|percent| (0.0..=100.0).contains(percent));
+        percent
+            .map(Self::Percentile)
+            .or_else(|| name.parse().ok())
+            .ok_or(refused("Statistics", "SampleCount, Sum, Average, Minimum, Maximum or p0 to p100"))
     }
 }

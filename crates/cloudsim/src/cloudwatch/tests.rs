@@ -43,7 +43,7 @@ fn metric(dimensions: &[Dimension]) -> Metric {
 }
 
 fn store_with(data: &[MetricDatum]) -> MetricStore {
-    let mut store = MetricStore::new();
+    let mut store = MetricStore::default();
     store.put(NOW, NAMESPACE, data).unwrap();
     store
 }
@@ -67,7 +67,7 @@ fn statistic(store: &MetricStore, name: &str) -> Option<f64> {
 }
 
 fn refused(data: &[MetricDatum]) -> &'static str {
-    parameter_of(MetricStore::new().put(NOW, NAMESPACE, data))
+    parameter_of(MetricStore::default().put(NOW, NAMESPACE, data))
 }
 
 fn parameter_of(result: Result<impl std::fmt::Debug, CloudWatchError>) -> &'static str {
@@ -82,14 +82,14 @@ fn parameter_of(result: Result<impl std::fmt::Debug, CloudWatchError>) -> &'stat
 #[test]
 fn a_call_takes_1_to_1000_data() {
     assert_eq!(refused(&vec![single(1.0); 1_001]), "MetricData");
-    assert_eq!(MetricStore::new().put(NOW, NAMESPACE, &vec![single(1.0); 1_000]), Ok(()));
-    let none = MetricStore::new().put(NOW, NAMESPACE, &[]);
+    assert_eq!(MetricStore::default().put(NOW, NAMESPACE, &vec![single(1.0); 1_000]), Ok(()));
+    let none = MetricStore::default().put(NOW, NAMESPACE, &[]);
     assert_eq!(none, Err(CloudWatchError::MissingParameter { parameter: "MetricData" }));
 }
 
 #[test]
 fn a_refused_datum_refuses_the_whole_call() {
-    let mut store = MetricStore::new();
+    let mut store = MetricStore::default();
     store.put(NOW, NAMESPACE, &[single(1.0), single(f64::NAN)]).unwrap_err();
     assert_eq!(store.get_metric_statistics(&request(&["Sum"])), Ok(Vec::new()));
 }
@@ -100,7 +100,7 @@ fn values_are_finite_and_within_2_to_the_360() {
         assert_eq!(refused(&[single(value)]), "MetricData.Value");
         assert_eq!(refused(&[many(&[value], &[])]), "MetricData.Value");
     }
-    assert_eq!(MetricStore::new().put(NOW, NAMESPACE, &[single(2_f64.powi(360))]), Ok(()));
+    assert_eq!(MetricStore::default().put(NOW, NAMESPACE, &[single(2_f64.powi(360))]), Ok(()));
 }
 
 #[test]
@@ -108,7 +108,7 @@ fn a_datum_has_at_most_150_values_and_as_many_counts() {
     assert_eq!(refused(&[many(&[1.0; 151], &[])]), "MetricData.Values");
     assert_eq!(refused(&[many(&[1.0, 2.0], &[1.0])]), "MetricData.Counts");
     assert_eq!(refused(&[many(&[1.0], &[0.0])]), "MetricData.Counts");
-    assert_eq!(MetricStore::new().put(NOW, NAMESPACE, &[many(&[1.0; 150], &[1.0; 150])]), Ok(()));
+    assert_eq!(MetricStore::default().put(NOW, NAMESPACE, &[many(&[1.0; 150], &[1.0; 150])]), Ok(()));
 }
 
 #[test]
@@ -118,7 +118,7 @@ fn a_metric_has_at_most_30_dimensions_each_once() {
         MetricDatum { dimensions, ..single(1.0) }
     };
     assert_eq!(refused(&[with(31)]), "Dimensions");
-    assert_eq!(MetricStore::new().put(NOW, NAMESPACE, &[with(30)]), Ok(()));
+    assert_eq!(MetricStore::default().put(NOW, NAMESPACE, &[with(30)]), Ok(()));
     let twice = MetricDatum { dimensions: vec![dimension("d", "1"), dimension("d", "2")], ..single(1.0) };
     assert_eq!(refused(&[twice]), "Dimensions");
 }
@@ -130,7 +130,7 @@ fn dimension_values_are_ascii_not_blank_and_do_not_start_with_a_colon() {
         assert_eq!(refused(&[with(value)]), "Dimensions.Value", "{value:?}");
     }
     for value in ["x:", "a b", "_other", &"x".repeat(1_024)] {
-        assert_eq!(MetricStore::new().put(NOW, NAMESPACE, &[with(value)]), Ok(()), "{value:?}");
+        assert_eq!(MetricStore::default().put(NOW, NAMESPACE, &[with(value)]), Ok(()), "{value:?}");
     }
 }
 
@@ -140,13 +140,13 @@ fn timestamps_lie_between_two_weeks_ago_and_two_hours_ahead() {
     assert_eq!(refused(&[at(NOW - 14 * DAY - 1, 1.0)]), "Timestamp");
     assert_eq!(refused(&[at(NOW + two_hours + 1, 1.0)]), "Timestamp");
     let ends = [at(NOW - 14 * DAY, 1.0), at(NOW + two_hours, 1.0)];
-    assert_eq!(MetricStore::new().put(NOW, NAMESPACE, &ends), Ok(()));
+    assert_eq!(MetricStore::default().put(NOW, NAMESPACE, &ends), Ok(()));
 }
 
 #[test]
 fn namespaces_of_aws_and_unknown_units_and_resolutions_are_refused() {
     for namespace in ["", ":x", "AWS/SQS", "ä", &"x".repeat(256)] {
-        let result = MetricStore::new().put(NOW, namespace, &[single(1.0)]);
+        let result = MetricStore::default().put(NOW, namespace, &[single(1.0)]);
         assert_eq!(parameter_of(result), "Namespace");
     }
     assert_eq!(refused(&[MetricDatum { unit: Some("Parsec".to_owned()), ..single(1.0) }]), "Unit");
@@ -249,7 +249,7 @@ fn a_metric_is_found_by_exactly_its_dimensions_in_any_order() {
 #[test]
 fn more_than_1440_datapoints_and_odd_periods_are_refused() {
     let day = StatisticsRequest { start_ms: NOW - DAY, end_ms: NOW, ..request(&["Sum"]) };
-    let store = MetricStore::new();
+    let store = MetricStore::default();
     assert_eq!(store.get_metric_statistics(&day), Ok(Vec::new()));
     let longer = StatisticsRequest { end_ms: NOW + 1, ..day.clone() };
     let error = store.get_metric_statistics(&longer).unwrap_err();
@@ -297,7 +297,7 @@ fn metric_data_has_one_result_per_query_on_even_periods() {
 
 #[test]
 fn query_ids_are_unique_and_start_with_a_lowercase_letter() {
-    let store = MetricStore::new();
+    let store = MetricStore::default();
     for ids in [vec!["a", "a"], vec!["A"], vec![""], vec!["1"], vec!["a-b"], vec![]] {
         let queries = ids.iter().map(|id| query(id, "Sum")).collect();
         assert_eq!(parameter_of(store.get_metric_data(&data_request(queries, true))), "MetricDataQueries");

@@ -65,9 +65,7 @@ pub struct QueueCompletion {
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Batch {
-    queue_arn: String,
-    messages: Vec<ReceivedMessage>,
-    attempt: u32,
+    invocation: QueueInvocation,
     /// When the messages come back to the queue.
     visible_ms: u64,
     /// Set while the batch waits after throttling.
@@ -97,11 +95,6 @@ impl QueueMapping {
         Ok(Self { concurrency: config.concurrency_max, config, batches: BTreeMap::new(), next_id: 1 })
     }
 
-    #[must_use]
-    pub fn config(&self) -> &QueueMappingConfig {
-        &self.config
-    }
-
     /// Receives from the queue as long as there is something free and concurrency left, and returns
     /// the invocations to run now.
     pub fn poll(&mut self, now_ms: u64, sqs: &mut Sqs) -> Result<Vec<QueueInvocation>, SqsError> {
@@ -129,12 +122,9 @@ impl QueueMapping {
         invocation_id: u64,
         outcome: &Outcome,
     ) -> Result<QueueCompletion, MappingError> {
-        let unknown = MappingError::UnknownInvocation { id: invocation_id };
-        let batch = self.batches.remove(&invocation_id).ok_or(unknown.clone())?;
-        if batch.retry_ms.is_some() {
-            self.batches.insert(invocation_id, batch);
-            return Err(unknown);
-        }
+        let running =
+            self.batches.extract_if(invocation_id..=invocation_id, |_, batch| batch.retry_ms.is_none()).next();
+        let (_, batch) = running.ok_or(MappingError::UnknownInvocation { id: invocation_id })?;
         match outcome {
             Outcome::Succeeded(response) => {
                 let failed = self.failed_ids(&batch, response.as_ref());
@@ -149,7 +139,7 @@ impl QueueMapping {
             }
             Outcome::Throttled => {
                 self.back_off();
-                Ok(self.hold(now_ms, invocation_id, batch))
+                Ok(self.hold(now_ms, batch))
             }
         }
     }
@@ -187,9 +177,8 @@ impl QueueMapping {
         let timeout_ms = sqs.visibility_timeout_ms(&self.config.queue_name)?;
         let id = self.next_id;
         self.next_id += 1;
-        let queue_arn = sqs.arn(&self.config.queue_name);
-        let batch = Batch { queue_arn, messages, attempt: 1, visible_ms: now_ms + timeout_ms, retry_ms: None };
-        let invocation = invocation(id, &batch);
+        let invocation = QueueInvocation { id, attempt: 1, queue_arn: sqs.arn(&self.config.queue_name), messages };
+        let batch = Batch { invocation: invocation.clone(), visible_ms: now_ms + timeout_ms, retry_ms: None };
         self.batches.insert(id, batch);
         Ok(invocation)
     }
@@ -201,29 +190,29 @@ impl QueueMapping {
             !(is_waiting && batch.visible_ms <= now_ms)
         });
         let mut invocations = Vec::new();
-        for (id, batch) in &mut self.batches {
+        for batch in self.batches.values_mut() {
             if batch.retry_ms.is_some_and(|retry_ms| retry_ms <= now_ms) {
                 batch.retry_ms = None;
-                batch.attempt += 1;
-                invocations.push(invocation(*id, batch));
+                batch.invocation.attempt += 1;
+                invocations.push(batch.invocation.clone());
             }
         }
         invocations
     }
 
     /// Keeps a throttled batch for a retry, unless its messages are visible again by then.
-    fn hold(&mut self, now_ms: u64, id: u64, mut batch: Batch) -> QueueCompletion {
-        let retry_ms = now_ms + back_off_ms(batch.attempt);
+    fn hold(&mut self, now_ms: u64, mut batch: Batch) -> QueueCompletion {
+        let retry_ms = now_ms + back_off_ms(batch.invocation.attempt);
         if retry_ms >= batch.visible_ms {
             return returned(batch);
         }
         batch.retry_ms = Some(retry_ms);
-        self.batches.insert(id, batch);
+        self.batches.insert(batch.invocation.id, batch);
         QueueCompletion { will_retry: true, ..QueueCompletion::default() }
     }
 
     fn failed_ids<'a>(&self, batch: &'a Batch, response: Option<&'a Value>) -> BTreeSet<&'a str> {
-        let all = || batch.messages.iter().map(|message| message.message_id.as_str());
+        let all = || batch.invocation.messages.iter().map(|message| message.message_id.as_str());
         if !self.config.report_batch_item_failures {
             return BTreeSet::new();
         }
@@ -241,7 +230,7 @@ impl QueueMapping {
     /// the message comes back although the function succeeded.
     fn settle(&self, now_ms: u64, sqs: &mut Sqs, batch: &Batch, failed: &BTreeSet<&str>) -> QueueCompletion {
         let mut completion = QueueCompletion::default();
-        for message in &batch.messages {
+        for message in &batch.invocation.messages {
             let succeeded = !failed.contains(message.message_id.as_str());
             let is_deleted =
                 succeeded && sqs.delete_message(now_ms, &self.config.queue_name, &message.receipt_handle).is_ok();
@@ -254,14 +243,9 @@ impl QueueMapping {
 
 fn returned(batch: Batch) -> QueueCompletion {
     QueueCompletion {
-        returned: batch.messages.into_iter().map(|message| message.message_id).collect(),
+        returned: batch.invocation.messages.into_iter().map(|message| message.message_id).collect(),
         ..QueueCompletion::default()
     }
-}
-
-fn invocation(id: u64, batch: &Batch) -> QueueInvocation {
-    let Batch { queue_arn, messages, attempt, .. } = batch;
-    QueueInvocation { id, attempt: *attempt, queue_arn: queue_arn.clone(), messages: messages.clone() }
 }
 
 impl QueueInvocation {

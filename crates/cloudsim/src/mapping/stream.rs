@@ -95,19 +95,12 @@ struct Shard {
     parent_shard_id: Option<String>,
     is_closed: bool,
     /// Records that passed the filter and are in no batch yet.
-    pending: VecDeque<Pending>,
+    pending: VecDeque<StreamRecord>,
     /// Batches to run before anything pending, in order; the first one may be running.
     batches: VecDeque<Batch>,
     running: Option<u64>,
     window: Option<Window>,
-    checkpoint: Option<String>,
     last_offered: Option<String>,
-}
-
-#[derive(Debug, Clone, Serialize, Deserialize)]
-struct Pending {
-    record: StreamRecord,
-    event_bytes: usize,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -164,19 +157,11 @@ enum Verdict {
     Throttled,
 }
 
-#[derive(Clone, Copy)]
+/// Is why records are given up, called as AWS calls it.
+#[derive(Clone, Copy, Serialize)]
 enum Condition {
     RetryAttemptsExhausted,
     RecordAgeExceeded,
-}
-
-impl Condition {
-    fn name(self) -> &'static str {
-        match self {
-            Self::RetryAttemptsExhausted => "RetryAttemptsExhausted",
-            Self::RecordAgeExceeded => "RecordAgeExceeded",
-        }
-    }
 }
 
 impl StreamMappingConfig {
@@ -237,11 +222,9 @@ impl StreamMapping {
             shard.last_offered = Some(record.sequence_number.clone());
             let names = self.config.event_names.as_ref();
             if names.is_none_or(|names| names.contains(&record.event_name)) {
-                let event_bytes = record.record.to_string().len();
-                shard.pending.push_back(Pending { record, event_bytes });
+                shard.pending.push_back(record);
             }
         }
-        shard.catch_up_checkpoint();
         Ok(())
     }
 
@@ -261,7 +244,7 @@ impl StreamMapping {
             }
             poll.discarded.extend(discard_aged(&self.config, now_ms, shard_id, shard));
             if shard.batches.is_empty()
-                && let Some(batch) = next_batch(&self.config, now_ms, shard)
+                && let Some(batch) = next_batch(&self.config, shard)
             {
                 shard.batches.push_back(batch);
             }
@@ -285,9 +268,10 @@ impl StreamMapping {
 
     /// Ends an invocation; returns what was given up because of it.
     ///
-    /// Throttling uses up no retry; a bisection neither. The final invocation of a window is
-    /// retried until it succeeds. (Lambda developer guide, "Using Lambda with DynamoDB":
-    /// error handling, tumbling windows.)
+    /// Throttling uses up no retry; a bisection neither. What is left after a partial answer, and
+    /// each half of a split, is a new batch with all its retries. The final invocation of a window is
+    /// given up like any other, and the next window begins empty. (All as recorded; the Lambda
+    /// developer guide, "Using Lambda with DynamoDB", says less.)
     pub fn complete(
         &mut self,
         now_ms: u64,
@@ -295,54 +279,41 @@ impl StreamMapping {
         outcome: &Outcome,
     ) -> Result<Vec<Discarded>, MappingError> {
         let unknown = MappingError::UnknownInvocation { id: invocation_id };
-        let Some((shard_id, shard)) = self.shards.iter_mut().find(|(_, shard)| shard.running == Some(invocation_id))
-        else {
-            return Err(unknown);
-        };
+        let running = self.shards.iter_mut().find(|(_, shard)| shard.running == Some(invocation_id));
+        let (shard_id, shard) = running.ok_or(unknown.clone())?;
         shard.running = None;
         let mut batch = shard.batches.pop_front().ok_or(unknown)?;
-        let verdict = judge(&self.config, &batch, outcome);
-        let mut discarded = Vec::new();
-        match verdict {
+        let is_function_error = match judge(&self.config, &batch, outcome) {
             Verdict::Done { records, state } => {
-                batch.invocations += 1;
-                let is_partial = records < batch.records.len();
                 settle(shard, &mut batch, records, state);
-                if is_partial {
-                    let is_retry = !(self.config.bisect_batch_on_function_error && records > 0);
-                    batch.last_failure = Some(Failure { invocation_id, is_function_error: false });
-                    discarded = retry_or_discard(&self.config, now_ms, shard_id, shard, batch, is_retry);
+                if batch.records.is_empty() {
+                    return Ok(Vec::new());
                 }
-            }
-            Verdict::Failed { is_function_error } => {
-                batch.invocations += 1;
-                batch.last_failure = Some(Failure { invocation_id, is_function_error });
-                if self.config.bisect_batch_on_function_error && batch.records.len() > 1 {
-                    bisect(now_ms, shard, batch);
-                } else {
-                    discarded = retry_or_discard(&self.config, now_ms, shard_id, shard, batch, true);
+                // What is reported first fails its batch; what was done before it makes it a new one.
+                if records > 0 {
+                    shard.retry(now_ms, Batch::new(BatchKind::Records, batch.records));
+                    return Ok(Vec::new());
                 }
+                false
             }
+            Verdict::Failed { is_function_error } => is_function_error,
             Verdict::Throttled => {
-                discarded = retry_or_discard(&self.config, now_ms, shard_id, shard, batch, false);
+                shard.retry(now_ms, batch);
+                return Ok(Vec::new());
             }
-        }
-        shard.catch_up_checkpoint();
-        Ok(discarded)
+        };
+        batch.invocations += 1;
+        batch.last_failure = Some(Failure { invocation_id, is_function_error });
+        Ok(fail(&self.config, now_ms, shard_id, shard, batch))
     }
 
     /// Says whether everything offered was processed, filtered out or discarded. An open window
     /// does not count: its records have been delivered.
     #[must_use]
     pub fn is_caught_up(&self) -> bool {
-        self.shards.values().all(|shard| shard.oldest().is_none())
-    }
-
-    /// Returns the age of the oldest record offered and not done, 0 when caught up.
-    #[must_use]
-    pub fn iterator_age_ms(&self, now_ms: u64) -> u64 {
-        let oldest_ms = self.shards.values().filter_map(|shard| shard.oldest().map(|record| record.created_ms)).min();
-        oldest_ms.map_or(0, |created_ms| now_ms.saturating_sub(created_ms))
+        self.shards
+            .values()
+            .all(|shard| shard.pending.is_empty() && shard.batches.iter().all(|batch| batch.records.is_empty()))
     }
 
     /// Returns when polling again is worth it without a new record or a completion: a back-off or a
@@ -355,12 +326,6 @@ impl StreamMapping {
             .filter(|(shard_id, shard)| shard.running.is_none() && !blocked.contains(*shard_id))
             .filter_map(|(_, shard)| self.next_shard_event_ms(shard))
             .min()
-    }
-
-    /// Returns the last sequence number of the shard that is done.
-    #[must_use]
-    pub fn checkpoint(&self, shard_id: &str) -> Option<&str> {
-        self.shards.get(shard_id)?.checkpoint.as_deref()
     }
 
     /// Returns the last sequence number offered for the shard: where a driver goes on reading.
@@ -387,8 +352,7 @@ impl StreamMapping {
             return Some(NOW);
         }
         let window = shard.window.as_ref()?;
-        let is_due = shard.is_closed || window.is_overfull;
-        Some(if is_due { NOW } else { window.end_ms })
+        (shard.is_closed || window.is_overfull).then_some(NOW)
     }
 
     /// Returns the shards whose parent is known and not done.
@@ -409,24 +373,22 @@ impl Shard {
         self.is_closed && self.pending.is_empty() && self.batches.is_empty() && self.window.is_none()
     }
 
-    /// Returns the oldest record that is neither done nor discarded.
-    fn oldest(&self) -> Option<&StreamRecord> {
-        self.batches
-            .iter()
-            .find_map(|batch| batch.records.first())
-            .or_else(|| self.pending.front().map(|pending| &pending.record))
+    /// Puts a batch back to the front, to run after its back-off.
+    fn retry(&mut self, now_ms: u64, mut batch: Batch) {
+        batch.setbacks += 1;
+        batch.not_before_ms = now_ms + back_off_ms(batch.setbacks);
+        self.batches.push_front(batch);
     }
 
-    /// Moves the checkpoint over records that were filtered out, once nothing is before them.
-    fn catch_up_checkpoint(&mut self) {
-        if self.oldest().is_none() {
-            self.checkpoint.clone_from(&self.last_offered);
-        }
-    }
-
-    fn pass(&mut self, records: &[StreamRecord]) {
-        if let Some(last) = records.last() {
-            self.checkpoint = Some(last.sequence_number.clone());
+    /// Ends the window after its final invocation; after an early one it goes on, empty.
+    fn end_window(&mut self, kind: BatchKind) {
+        match (kind, &mut self.window) {
+            (BatchKind::WindowEnd { is_early: true }, Some(window)) => {
+                window.state = Value::Object(Map::new());
+                window.is_overfull = false;
+            }
+            (BatchKind::WindowEnd { is_early: false }, window) => *window = None,
+            (BatchKind::Records, _) | (_, None) => {}
         }
     }
 }
@@ -458,17 +420,14 @@ fn too_old_ms(config: &StreamMappingConfig, record: &StreamRecord) -> Option<u64
 fn discard_aged(config: &StreamMappingConfig, now_ms: u64, shard_id: &str, shard: &mut Shard) -> Vec<Discarded> {
     let is_aged = |record: &StreamRecord| too_old_ms(config, record).is_some_and(|too_old_ms| too_old_ms <= now_ms);
     let mut discarded = Vec::new();
-    let mut give_up = |shard: &mut Shard, aged: Batch| {
-        shard.pass(&aged.records);
-        discarded.push(discard(config, now_ms, shard_id, aged, Condition::RecordAgeExceeded));
+    let mut give_up = |aged: Batch| {
+        discarded.push(discard(config, now_ms, shard_id, None, &aged, Condition::RecordAgeExceeded));
     };
     while let Some(mut batch) = shard.batches.pop_front() {
         let aged = batch.records.iter().take_while(|record| is_aged(record)).count();
         if aged > 0 {
-            let mut aged_batch = batch.clone();
-            batch.records.drain(..aged);
-            aged_batch.records.truncate(aged);
-            give_up(shard, aged_batch);
+            let records = batch.records.drain(..aged).collect();
+            give_up(Batch { records, ..batch.clone() });
         }
         if !batch.records.is_empty() || batch.kind != BatchKind::Records {
             shard.batches.push_front(batch);
@@ -477,30 +436,30 @@ fn discard_aged(config: &StreamMappingConfig, now_ms: u64, shard_id: &str, shard
     }
     if shard.batches.is_empty() {
         let mut aged = Vec::new();
-        while let Some(pending) = shard.pending.pop_front_if(|pending| is_aged(&pending.record)) {
-            aged.push(pending.record);
+        while let Some(record) = shard.pending.pop_front_if(|record| is_aged(record)) {
+            aged.push(record);
         }
         if !aged.is_empty() {
-            give_up(shard, Batch::new(BatchKind::Records, aged));
+            give_up(Batch::new(BatchKind::Records, aged));
         }
     }
-    shard.catch_up_checkpoint();
     discarded
 }
 
 /// Forms the next batch of what is pending, or the end of a window.
-fn next_batch(config: &StreamMappingConfig, now_ms: u64, shard: &mut Shard) -> Option<Batch> {
+fn next_batch(config: &StreamMappingConfig, shard: &mut Shard) -> Option<Batch> {
     let Some(window_seconds) = config.tumbling_window_seconds else {
         let records = take_pending(config, shard, |_| true);
         return (!records.is_empty()).then(|| Batch::new(BatchKind::Records, records));
     };
     let window_ms = u64::from(window_seconds) * MS_PER_SECOND;
     let start_of = |record: &StreamRecord| record.created_ms / window_ms * window_ms;
-    let first_start_ms = shard.pending.front().map(|pending| start_of(&pending.record));
+    let first_start_ms = shard.pending.front().map(start_of);
     if let Some(window) = &shard.window {
         let is_over = match first_start_ms {
             Some(start_ms) => start_ms > window.start_ms,
-            None => shard.is_closed || window.end_ms <= now_ms,
+            // Nobody watches the clock: a window is over when a record of a later one is there.
+            None => shard.is_closed,
         };
         if window.is_overfull || is_over {
             let is_early = window.is_overfull;
@@ -529,15 +488,14 @@ fn take_pending(
 ) -> Vec<StreamRecord> {
     let mut records = Vec::new();
     let mut event_bytes = 0;
-    while records.len() < config.batch_size as usize {
-        let Some(pending) = shard.pending.pop_front_if(|pending| {
-            let fits = records.is_empty() || event_bytes + pending.event_bytes <= EVENT_BYTES_MAX;
-            fits && is_wanted(&pending.record)
-        }) else {
+    while records.len() < config.batch_size as usize
+        && let Some(record) = shard.pending.front().filter(|record| is_wanted(record))
+    {
+        event_bytes += record.record.to_string().len();
+        if !records.is_empty() && event_bytes > EVENT_BYTES_MAX {
             break;
-        };
-        event_bytes += pending.event_bytes;
-        records.push(pending.record);
+        }
+        records.extend(shard.pending.pop_front());
     }
     records
 }
@@ -601,95 +559,87 @@ fn judge(config: &StreamMappingConfig, batch: &Batch, outcome: &Outcome) -> Verd
     }
 }
 
-/// Passes the records that are done. The returned state counts if any record does, since what the
+/// Drops the records that are done. The returned state counts if any record does, since what the
 /// function folded into it is not sent again.
 fn settle(shard: &mut Shard, batch: &mut Batch, records: usize, state: Option<Value>) {
-    let done: Vec<StreamRecord> = batch.records.drain(..records).collect();
-    shard.pass(&done);
-    match batch.kind {
-        BatchKind::Records => {
-            if let (Some(window), Some(state), true) = (&mut shard.window, state, records > 0) {
-                window.is_overfull = state.to_string().len() > STATE_BYTES_MAX;
-                window.state = state;
-            }
-        }
-        BatchKind::WindowEnd { is_early: true } => {
-            if let Some(window) = &mut shard.window {
-                window.state = Value::Object(Map::new());
-                window.is_overfull = false;
-            }
-        }
-        BatchKind::WindowEnd { is_early: false } => shard.window = None,
+    batch.records.drain(..records);
+    if let (Some(window), Some(state), true) = (&mut shard.window, state, records > 0) {
+        window.is_overfull = state.to_string().len() > STATE_BYTES_MAX;
+        window.state = state;
     }
+    shard.end_window(batch.kind);
 }
 
-/// Puts a batch back to the front, or gives it up where its retries are used up.
-fn retry_or_discard(
+/// Splits a failed batch, puts it back to the front, or gives it up where its retries are used up.
+fn fail(
     config: &StreamMappingConfig,
     now_ms: u64,
     shard_id: &str,
     shard: &mut Shard,
     mut batch: Batch,
-    uses_retry: bool,
 ) -> Vec<Discarded> {
-    let is_last = uses_retry
-        && batch.kind == BatchKind::Records
-        && config.maximum_retry_attempts.is_some_and(|attempts| batch.failures >= attempts);
-    if is_last {
-        shard.pass(&batch.records);
-        let condition = Condition::RetryAttemptsExhausted;
-        return vec![discard(config, now_ms, shard_id, batch, condition)];
+    if config.bisect_batch_on_function_error && batch.records.len() > 1 {
+        let behind = batch.records.split_off(batch.records.len() / 2);
+        shard.batches.push_front(Batch::new(BatchKind::Records, behind));
+        shard.retry(now_ms, Batch::new(BatchKind::Records, batch.records));
+        return Vec::new();
     }
-    batch.failures += u32::from(uses_retry);
-    batch.setbacks += 1;
-    batch.not_before_ms = now_ms + back_off_ms(batch.setbacks);
-    shard.batches.push_front(batch);
+    if config.maximum_retry_attempts.is_some_and(|attempts| batch.failures >= attempts) {
+        let discarded =
+            discard(config, now_ms, shard_id, shard.window.as_ref(), &batch, Condition::RetryAttemptsExhausted);
+        shard.end_window(batch.kind);
+        return vec![discarded];
+    }
+    batch.failures += 1;
+    shard.retry(now_ms, batch);
     Vec::new()
 }
 
-/// Splits a failed batch in two that are tried one after the other.
-fn bisect(now_ms: u64, shard: &mut Shard, mut first: Batch) {
-    first.setbacks += 1;
-    let mut second = first.clone();
-    second.records = first.records.split_off(first.records.len() / 2);
-    second.setbacks = 0;
-    second.not_before_ms = 0;
-    first.not_before_ms = now_ms + back_off_ms(first.setbacks);
-    shard.batches.push_front(second);
-    shard.batches.push_front(first);
-}
-
-/// Builds the on-failure message. (Lambda developer guide, "Retain discarded batch records".)
-fn discard(config: &StreamMappingConfig, now_ms: u64, shard_id: &str, batch: Batch, condition: Condition) -> Discarded {
+/// Builds the on-failure message. (Lambda developer guide, "Retain discarded batch records", and as recorded.)
+fn discard(
+    config: &StreamMappingConfig,
+    now_ms: u64,
+    shard_id: &str,
+    window: Option<&Window>,
+    batch: &Batch,
+    condition: Condition,
+) -> Discarded {
     let request_number = batch.last_failure.as_ref().map_or(0, |failure| failure.invocation_id);
-    let response_context = batch.last_failure.as_ref().map(|failure| {
-        let mut context = json!({ "statusCode": 200, "executedVersion": "$LATEST" });
-        if failure.is_function_error {
-            context["functionError"] = json!("Unhandled");
-        }
-        context
-    });
     let sequence_numbers: Vec<String> = batch.records.iter().map(|record| record.sequence_number.clone()).collect();
     let arrival = |record: Option<&StreamRecord>| record.map(|record| iso_seconds(record.created_ms));
-    let message = json!({
+    let mut message = json!({
         "requestContext": {
             "requestId": uuid("request", request_number),
             "functionArn": config.function_arn,
-            "condition": condition.name(),
-            "approximateInvokeCount": batch.invocations,
+            "condition": condition,
+            // One where it never ran, too.
+            "approximateInvokeCount": batch.invocations.max(1),
         },
-        "responseContext": response_context,
         "version": "1.0",
         "timestamp": iso_millis(now_ms),
-        "DDBStreamBatchInfo": {
-            "shardId": shard_id,
-            "startSequenceNumber": sequence_numbers.first(),
-            "endSequenceNumber": sequence_numbers.last(),
-            "approximateArrivalOfFirstRecord": arrival(batch.records.first()),
-            "approximateArrivalOfLastRecord": arrival(batch.records.last()),
-            "batchSize": sequence_numbers.len(),
-            "streamArn": config.stream_arn,
-        },
+        "DDBStreamBatchInfo": { "shardId": shard_id, "streamArn": config.stream_arn },
     });
+    if let Some(failure) = &batch.last_failure {
+        let function_error = failure.is_function_error.then_some("Unhandled");
+        message["responseContext"] =
+            json!({ "statusCode": 200, "executedVersion": "$LATEST", "functionError": function_error });
+    }
+    match (batch.kind, window) {
+        (BatchKind::WindowEnd { is_early }, Some(window)) => {
+            message["timeWindowInfo"] = json!({
+                "window": { "start": iso_seconds(window.start_ms), "end": iso_seconds(window.end_ms) },
+                "isFinalInvokeForWindow": true,
+                "isWindowTerminatedEarly": is_early,
+            });
+        }
+        _ => {
+            let info = &mut message["DDBStreamBatchInfo"];
+            info["startSequenceNumber"] = json!(sequence_numbers.first());
+            info["endSequenceNumber"] = json!(sequence_numbers.last());
+            info["approximateArrivalOfFirstRecord"] = json!(arrival(batch.records.first()));
+            info["approximateArrivalOfLastRecord"] = json!(arrival(batch.records.last()));
+            info["batchSize"] = json!(sequence_numbers.len());
+        }
+    }
     Discarded { shard_id: shard_id.to_owned(), sequence_numbers, message }
 }

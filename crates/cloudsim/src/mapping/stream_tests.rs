@@ -89,7 +89,6 @@ fn a_batch_holds_at_most_the_batch_size_and_blocks_its_shard() {
     assert_eq!(sequence_numbers(&first), ["1", "2"]);
     assert_eq!(mapping.poll(NOW), StreamPoll::default());
     mapping.complete(NOW, first.id, &Outcome::Succeeded(None)).unwrap();
-    assert_eq!(mapping.checkpoint(SHARD), Some("2"));
     assert_eq!(sequence_numbers(&poll_one(&mut mapping, NOW)), ["3"]);
 }
 
@@ -122,10 +121,10 @@ fn filtered_records_are_skipped_and_passed() {
     let invocation = poll_one(&mut mapping, NOW);
     assert_eq!(sequence_numbers(&invocation), ["2"]);
     mapping.complete(NOW, invocation.id, &succeeding()).unwrap();
-    assert_eq!(mapping.checkpoint(SHARD), Some("3"));
+    assert!(mapping.is_caught_up());
     mapping.offer(SHARD, vec![removal(4)]).unwrap();
     assert_eq!(mapping.poll(NOW), StreamPoll::default());
-    assert_eq!(mapping.checkpoint(SHARD), Some("4"));
+    assert!(mapping.is_caught_up());
 }
 
 #[test]
@@ -147,12 +146,11 @@ fn a_child_shard_waits_for_its_parent_and_shards_run_side_by_side() {
 
 // Lambda developer guide, "Configuring partial batch response with DynamoDB and Lambda".
 #[test]
-fn the_lowest_returned_sequence_number_is_the_checkpoint() {
+fn the_lowest_returned_sequence_number_is_where_the_retry_begins() {
     let mut mapping = mapping_with(config(), (8..=12).map(record).collect());
     let first = poll_one(&mut mapping, NOW);
     let second = next_after(&mut mapping, &first, &failing(&["12", "10"]));
     assert_eq!(sequence_numbers(&second), ["10", "11", "12"]);
-    assert_eq!(mapping.checkpoint(SHARD), Some("9"));
 }
 
 #[test]
@@ -172,7 +170,6 @@ fn a_failed_or_malformed_batch_is_retried_whole() {
         let first = poll_one(&mut mapping, NOW);
         let second = next_after(&mut mapping, &first, &outcome);
         assert_eq!(sequence_numbers(&second), ["1", "2"], "{outcome:?}");
-        assert_eq!(mapping.checkpoint(SHARD), None);
     }
 }
 
@@ -238,7 +235,6 @@ fn exhausted_retries_discard_the_batch_and_announce_it() {
         })
     );
     assert!(mapping.is_caught_up());
-    assert_eq!(mapping.checkpoint(SHARD), Some("2"));
 }
 
 #[test]
@@ -247,7 +243,6 @@ fn a_discarded_batch_is_passed_while_records_behind_it_wait() {
     let mut mapping = mapping_with(limited, vec![record(1), record(2)]);
     let first = poll_one(&mut mapping, NOW);
     mapping.complete(NOW, first.id, &Outcome::FunctionError).unwrap();
-    assert_eq!(mapping.checkpoint(SHARD), Some("1"));
     assert_eq!(sequence_numbers(&poll_one(&mut mapping, NOW)), ["2"]);
 }
 
@@ -269,7 +264,8 @@ fn records_past_the_maximum_age_are_discarded_with_and_without_an_attempt() {
     let poll = mapping.poll(NOW + 60 * SECOND + 1);
     assert_eq!(poll.discarded[0].sequence_numbers, ["1"]);
     assert_eq!(poll.discarded[0].message["requestContext"]["condition"], "RecordAgeExceeded");
-    assert_eq!(poll.discarded[0].message["requestContext"]["approximateInvokeCount"], 0);
+    assert_eq!(poll.discarded[0].message["requestContext"]["approximateInvokeCount"], 1);
+    assert_eq!(poll.discarded[0].message.get("responseContext"), None);
     assert_eq!(sequence_numbers(&poll.invocations[0]), ["2"]);
     mapping.complete(NOW + 61 * SECOND, poll.invocations[0].id, &Outcome::FunctionError).unwrap();
     assert_eq!(mapping.next_event_ms(), Some(NOW + 61 * SECOND + 1), "its age ends before its back-off");
@@ -338,14 +334,16 @@ fn state_is_carried_to_the_final_invocation_at_the_window_end_and_then_dropped()
     assert_eq!(second.event["state"], json!({ "n": 1 }));
     mapping.complete(NOW + SECOND, second.id, &with_state(&json!({ "n": 2 }))).unwrap();
     assert!(mapping.is_caught_up());
-    assert_eq!(mapping.next_event_ms(), Some(NOW + 100 * SECOND));
-    assert_eq!(mapping.poll(NOW + 100 * SECOND - 1), StreamPoll::default());
-    let last = poll_one(&mut mapping, NOW + 100 * SECOND);
+    assert_eq!(mapping.next_event_ms(), None, "its end alone ends no window");
+    assert_eq!(mapping.poll(NOW + 150 * SECOND), StreamPoll::default());
+    mapping.offer(SHARD, vec![record_at(3, NOW + 150 * SECOND)]).unwrap();
+    let last = poll_one(&mut mapping, NOW + 150 * SECOND);
     assert_eq!(last.event["Records"], json!([]));
     assert_eq!(last.event["state"], json!({ "n": 2 }));
     assert_eq!(last.event["isFinalInvokeForWindow"], true);
-    mapping.complete(NOW + 100 * SECOND, last.id, &with_state(&json!({}))).unwrap();
-    assert_eq!(mapping.next_event_ms(), None);
+    mapping.complete(NOW + 150 * SECOND, last.id, &with_state(&json!({}))).unwrap();
+    let third = poll_one(&mut mapping, NOW + 150 * SECOND);
+    assert_eq!((sequence_numbers(&third), &third.event["state"]), (vec!["3"], &json!({})));
 }
 
 #[test]
@@ -367,7 +365,6 @@ fn a_record_of_the_next_window_closes_the_open_one_first() {
             ("2".to_owned(), false, json!("2027-01-15T08:03:20Z")),
         ]
     );
-    assert_eq!(mapping.poll(late).invocations[0].event["state"], json!({ "old": true }));
 }
 
 // Lambda developer guide: a response without `state` counts as a failed invocation.
@@ -393,24 +390,63 @@ fn a_retried_batch_gets_the_state_from_before_it() {
     assert_eq!(second.event["state"], json!({}));
 }
 
-// Lambda developer guide: after a failed final invocation processing stops until it succeeds.
 #[test]
-fn a_failed_final_invocation_holds_the_shard_without_limit() {
+fn a_final_invocation_without_retries_left_is_given_up_and_the_next_window_begins_empty() {
     let limited = StreamMappingConfig { maximum_retry_attempts: Some(0), ..windowed() };
-    let mut mapping = mapping_with(limited, vec![record(1)]);
+    let mut mapping = mapping_with(limited, vec![record(1), record_at(2, NOW + 100 * SECOND)]);
     let first = poll_one(&mut mapping, NOW);
-    mapping.complete(NOW, first.id, &succeeding()).unwrap();
-    let mut now_ms = NOW + 100 * SECOND;
-    mapping.offer(SHARD, vec![record_at(2, now_ms)]).unwrap();
-    for _ in 0..20 {
-        let last = poll_one(&mut mapping, now_ms);
-        assert_eq!(last.event["isFinalInvokeForWindow"], true);
-        assert_eq!(mapping.complete(now_ms, last.id, &Outcome::FunctionError).unwrap(), []);
-        now_ms = mapping.next_event_ms().unwrap();
+    mapping.complete(NOW, first.id, &with_state(&json!({ "n": 1 }))).unwrap();
+    let last = poll_one(&mut mapping, NOW);
+    assert_eq!(last.event["isFinalInvokeForWindow"], true);
+    let discarded = mapping.complete(NOW, last.id, &Outcome::FunctionError).unwrap();
+    assert_eq!(discarded[0].sequence_numbers, Vec::<String>::new());
+    let message = &discarded[0].message;
+    assert_eq!(message["requestContext"]["condition"], "RetryAttemptsExhausted");
+    assert_eq!(message["DDBStreamBatchInfo"], json!({ "shardId": SHARD, "streamArn": config().stream_arn }));
+    assert_eq!(message["timeWindowInfo"]["isFinalInvokeForWindow"], true);
+    let second = poll_one(&mut mapping, NOW);
+    assert_eq!((sequence_numbers(&second), &second.event["state"]), (vec!["2"], &json!({})));
+}
+
+/// The batches of a mapping whose function always reports one record, and what is given up.
+fn runs_with_reported(config: StreamMappingConfig, count: u64, reported: &str) -> (Vec<String>, Vec<Discarded>) {
+    let mut mapping = mapping_with(config, (1..=count).map(record).collect());
+    let (mut runs, mut discarded) = (Vec::new(), Vec::new());
+    let mut now_ms = NOW;
+    while let Some(next_ms) = mapping.next_event_ms() {
+        now_ms = now_ms.max(next_ms);
+        for invocation in mapping.poll(now_ms).invocations {
+            let numbers = sequence_numbers(&invocation);
+            runs.push(numbers.join(","));
+            let outcome = if numbers.contains(&reported) { failing(&[reported]) } else { succeeding() };
+            discarded.extend(mapping.complete(now_ms, invocation.id, &outcome).unwrap());
+        }
     }
-    let last = poll_one(&mut mapping, now_ms);
-    mapping.complete(now_ms, last.id, &succeeding()).unwrap();
-    assert_eq!(sequence_numbers(&poll_one(&mut mapping, now_ms)), ["2"]);
+    (runs, discarded)
+}
+
+#[test]
+fn what_is_left_after_a_partial_answer_has_all_its_retries() {
+    let limited = StreamMappingConfig { batch_size: 4, maximum_retry_attempts: Some(1), ..config() };
+    let (runs, discarded) = runs_with_reported(limited, 4, "2");
+    assert_eq!(runs, ["1,2,3,4", "2,3,4", "2,3,4"]);
+    assert_eq!(discarded[0].sequence_numbers, ["2", "3", "4"]);
+    assert_eq!(discarded[0].message["requestContext"]["approximateInvokeCount"], 2);
+    assert_eq!(discarded[0].message["responseContext"]["functionError"], Value::Null);
+}
+
+#[test]
+fn what_is_left_after_a_partial_answer_is_split_until_the_failing_record_is_alone() {
+    let splitting = StreamMappingConfig {
+        batch_size: 4,
+        maximum_retry_attempts: Some(1),
+        bisect_batch_on_function_error: true,
+        ..config()
+    };
+    let (runs, discarded) = runs_with_reported(splitting, 4, "2");
+    assert_eq!(runs, ["1,2,3,4", "2,3,4", "2", "2", "3,4"]);
+    assert_eq!(discarded[0].sequence_numbers, ["2"]);
+    assert_eq!(discarded[0].message["requestContext"]["approximateInvokeCount"], 2);
 }
 
 // Lambda developer guide: state is at most 1 MB; aws_lambda_events: then the window goes on afresh.
@@ -446,17 +482,15 @@ fn a_closed_shard_ends_its_window_before_its_child_starts() {
 }
 
 #[test]
-fn the_iterator_age_is_that_of_the_oldest_record_not_done() {
-    let mut mapping = mapping_with(config(), vec![record(1), record_at(2, NOW + SECOND)]);
-    assert_eq!(mapping.iterator_age_ms(NOW + 5 * SECOND), 5 * SECOND);
-    let invocation = poll_one(&mut mapping, NOW + 5 * SECOND);
-    assert!(!mapping.is_caught_up(), "a running batch is not done");
-    mapping.complete(NOW + 5 * SECOND, invocation.id, &failing(&["2"])).unwrap();
-    assert_eq!(mapping.iterator_age_ms(NOW + 5 * SECOND), 4 * SECOND);
-    let again = poll_one(&mut mapping, NOW + 6 * SECOND);
-    mapping.complete(NOW + 6 * SECOND, again.id, &succeeding()).unwrap();
+fn a_mapping_is_caught_up_once_no_record_waits_runs_or_has_to_be_retried() {
+    let mut mapping = mapping_with(config(), vec![record(1), record(2)]);
+    assert!(!mapping.is_caught_up(), "records wait");
+    let invocation = poll_one(&mut mapping, NOW);
+    assert!(!mapping.is_caught_up(), "a batch runs");
+    let again = next_after(&mut mapping, &invocation, &failing(&["2"]));
+    assert!(!mapping.is_caught_up(), "a record is retried");
+    mapping.complete(NOW + SECOND, again.id, &succeeding()).unwrap();
     assert!(mapping.is_caught_up());
-    assert_eq!(mapping.iterator_age_ms(NOW + 9 * SECOND), 0);
 }
 
 #[test]
@@ -552,7 +586,7 @@ fn outcome_of(ending: &Ending, numbers: &[&str], is_reporting: bool) -> (Outcome
             (failing(&numbers[first..=first]), first)
         }
         Ending::UnknownId if is_reporting => (failing(&["999"]), 0),
-        Ending::Malformed if is_reporting => (Outcome::Succeeded(Some(json!([]))), 0),
+        Ending::Malformed if is_reporting => (Outcome::Succeeded(Some(json!("text"))), 0),
         Ending::Error => (Outcome::FunctionError, 0),
         Ending::TimeOut => (Outcome::TimedOut, 0),
         Ending::Throttle => (Outcome::Throttled, 0),

@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::SnsError;
@@ -12,39 +11,26 @@ use crate::attribute::{AttributeValue, MessageAttribute, MessageAttributes};
 const NAMES_MAX: usize = 5;
 const COMBINATIONS_MAX: usize = 150;
 
+/// Compares a number with a bound.
+type Comparison = fn(&f64, &f64) -> bool;
+
+const COMPARISONS: [(&str, Comparison); 5] =
+    [("=", f64::eq), ("<", f64::lt), ("<=", f64::le), (">", f64::gt), (">=", f64::ge)];
+
 /// Accepts a message when every named attribute meets one of its conditions.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct FilterPolicy {
     conditions: BTreeMap<String, Vec<Condition>>,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// Is a condition; what it compares are scalars as [`scalar`] makes them.
 enum Condition {
-    Equals(Scalar),
-    AnythingBut(Vec<Scalar>),
+    Equals(Value),
+    AnythingBut(Vec<Value>),
     AnythingButPrefix(String),
     Prefix(String),
     Suffix(String),
     Exists(bool),
     Numeric(Vec<(Comparison, f64)>),
-}
-
-/// Is a value a condition compares with; texts and numbers are never equal.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-enum Scalar {
-    Text(String),
-    Number(f64),
-    Bool(bool),
-    Null,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-enum Comparison {
-    Equal,
-    Less,
-    LessOrEqual,
-    Greater,
-    GreaterOrEqual,
 }
 
 impl FilterPolicy {
@@ -81,7 +67,7 @@ impl FilterPolicy {
 impl Condition {
     /// Judges the values of an attribute, `None` where the message lacks it. Of a `String.Array`
     /// one value is enough.
-    fn accepts(&self, values: Option<&[Scalar]>) -> bool {
+    fn accepts(&self, values: Option<&[Value]>) -> bool {
         match (self, values) {
             (Self::Exists(wanted), values) => values.is_some() == *wanted,
             (_, None) => false,
@@ -89,42 +75,18 @@ impl Condition {
         }
     }
 
-    fn accepts_value(&self, value: &Scalar) -> bool {
+    fn accepts_value(&self, value: &Value) -> bool {
         match (self, value) {
             (Self::Equals(wanted), value) => wanted == value,
             (Self::AnythingBut(unwanted), value) => !unwanted.contains(value),
-            (Self::AnythingButPrefix(prefix), Scalar::Text(text)) => !text.starts_with(prefix),
-            (Self::Prefix(prefix), Scalar::Text(text)) => text.starts_with(prefix),
-            (Self::Suffix(suffix), Scalar::Text(text)) => text.ends_with(suffix),
-            (Self::Numeric(bounds), Scalar::Number(number)) => {
-                bounds.iter().all(|(comparison, bound)| comparison.holds(*number, *bound))
+            (Self::AnythingButPrefix(prefix), Value::String(text)) => !text.starts_with(prefix),
+            (Self::Prefix(prefix), Value::String(text)) => text.starts_with(prefix),
+            (Self::Suffix(suffix), Value::String(text)) => text.ends_with(suffix),
+            (Self::Numeric(bounds), value) => {
+                value.as_f64().is_some_and(|number| bounds.iter().all(|(holds, bound)| holds(&number, bound)))
             }
             (Self::Exists(wanted), _) => *wanted,
-            (Self::AnythingButPrefix(_) | Self::Prefix(_) | Self::Suffix(_) | Self::Numeric(_), _) => false,
-        }
-    }
-}
-
-impl Comparison {
-    fn parse(text: &str) -> Option<Self> {
-        match text {
-            "=" => Some(Self::Equal),
-            "<" => Some(Self::Less),
-            "<=" => Some(Self::LessOrEqual),
-            ">" => Some(Self::Greater),
-            ">=" => Some(Self::GreaterOrEqual),
-            _ => None,
-        }
-    }
-
-    #[expect(clippy::float_cmp, reason = "an equality filter means exactly that")]
-    fn holds(self, number: f64, bound: f64) -> bool {
-        match self {
-            Self::Equal => number == bound,
-            Self::Less => number < bound,
-            Self::LessOrEqual => number <= bound,
-            Self::Greater => number > bound,
-            Self::GreaterOrEqual => number >= bound,
+            (Self::AnythingButPrefix(_) | Self::Prefix(_) | Self::Suffix(_), _) => false,
         }
     }
 }
@@ -145,7 +107,7 @@ fn condition(value: &Value) -> Result<Condition, SnsError> {
             inner.get("prefix").and_then(Value::as_str).map(|prefix| Condition::AnythingButPrefix(prefix.to_owned()))
         }
         ("anything-but", Value::Array(unwanted)) => {
-            let unwanted: Option<Vec<Scalar>> = unwanted.iter().map(scalar).collect();
+            let unwanted: Option<Vec<Value>> = unwanted.iter().map(scalar).collect();
             unwanted.map(Condition::AnythingBut)
         }
         ("anything-but", single) => scalar(single).map(|value| Condition::AnythingBut(vec![value])),
@@ -163,25 +125,24 @@ fn numeric(terms: &[Value]) -> Option<Condition> {
     let bounds: Option<Vec<(Comparison, f64)>> = terms
         .chunks(2)
         .map(|pair| {
-            let comparison = Comparison::parse(pair[0].as_str()?)?;
-            Some((comparison, pair[1].as_f64()?))
+            let (_, holds) = COMPARISONS.iter().find(|(name, _)| pair[0] == *name)?;
+            Some((*holds, pair[1].as_f64()?))
         })
         .collect();
     bounds.map(Condition::Numeric)
 }
 
-fn scalar(value: &Value) -> Option<Scalar> {
+/// Returns a value that can be compared: a number in its only form, so that `100` and `1e2` are equal.
+fn scalar(value: &Value) -> Option<Value> {
     match value {
-        Value::String(text) => Some(Scalar::Text(text.clone())),
-        Value::Number(number) => number.as_f64().map(Scalar::Number),
-        Value::Bool(truth) => Some(Scalar::Bool(*truth)),
-        Value::Null => Some(Scalar::Null),
+        Value::Number(number) => number.as_f64().map(Value::from),
         Value::Array(_) | Value::Object(_) => None,
+        Value::String(_) | Value::Bool(_) | Value::Null => Some(value.clone()),
     }
 }
 
 /// Returns what a filter sees of an attribute; binary values cannot be filtered.
-fn values(attribute: &MessageAttribute) -> Vec<Scalar> {
+fn values(attribute: &MessageAttribute) -> Vec<Value> {
     let AttributeValue::Text(text) = &attribute.value else {
         return Vec::new();
     };
@@ -190,8 +151,8 @@ fn values(attribute: &MessageAttribute) -> Vec<Scalar> {
             Ok(Value::Array(values)) => values.iter().filter_map(scalar).collect(),
             _ => Vec::new(),
         },
-        (_, "Number") => text.parse().map(Scalar::Number).into_iter().collect(),
-        _ => vec![Scalar::Text(text.clone())],
+        (_, "Number") => text.parse::<f64>().map(Value::from).into_iter().collect(),
+        _ => vec![Value::from(text.as_str())],
     }
 }
 

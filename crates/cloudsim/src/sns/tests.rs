@@ -17,12 +17,12 @@ fn attributes(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
 fn sns_with(subscription: &[(&str, &str)]) -> (Sns, String) {
     let mut sns = Sns::new(Account::default());
     let topic_arn = sns.create_topic("alerts", &BTreeMap::new()).unwrap();
-    sns.subscribe(&subscribe(&topic_arn, subscription)).unwrap();
+    sns.subscribe(subscribe(&topic_arn, subscription)).unwrap();
     (sns, topic_arn)
 }
 
-fn subscribe(topic_arn: &str, subscription: &[(&str, &str)]) -> SubscribeRequest {
-    SubscribeRequest {
+fn subscribe(topic_arn: &str, subscription: &[(&str, &str)]) -> Subscription {
+    Subscription {
         topic_arn: topic_arn.to_owned(),
         protocol: "sqs".to_owned(),
         endpoint: QUEUE.to_owned(),
@@ -81,17 +81,17 @@ fn topic_attributes_can_be_set_and_read() {
 #[test]
 fn subscribing_again_returns_the_same_subscription() {
     let (mut sns, topic_arn) = sns_with(&[("RawMessageDelivery", "true")]);
-    let arn = sns.subscriptions(Some(&topic_arn)).unwrap().remove(0).subscription_arn;
+    let (arn, _) = sns.subscriptions(Some(&topic_arn)).unwrap().pop_first().unwrap();
     let same = subscribe(&topic_arn, &[("RawMessageDelivery", "true")]);
-    assert_eq!(sns.subscribe(&same), Ok(arn));
-    assert_eq!(refused(sns.subscribe(&subscribe(&topic_arn, &[]))), "Attributes");
+    assert_eq!(sns.subscribe(same), Ok(arn));
+    assert_eq!(refused(sns.subscribe(subscribe(&topic_arn, &[]))), "Attributes");
 }
 
 #[test]
 fn only_queues_can_subscribe() {
     let (mut sns, topic_arn) = sns_with(&[]);
-    let mail = SubscribeRequest { protocol: "email".to_owned(), ..subscribe(&topic_arn, &[]) };
-    assert_eq!(refused(sns.subscribe(&mail)), "Protocol");
+    let mail = Subscription { protocol: "email".to_owned(), ..subscribe(&topic_arn, &[]) };
+    assert_eq!(refused(sns.subscribe(mail)), "Protocol");
 }
 
 #[test]
@@ -99,7 +99,7 @@ fn a_deleted_topic_takes_its_subscriptions_with_it() {
     let (mut sns, topic_arn) = sns_with(&[]);
     sns.delete_topic(&topic_arn);
     sns.delete_topic(&topic_arn);
-    assert_eq!(sns.subscriptions(None), Ok(Vec::new()));
+    assert_eq!(sns.subscriptions(None), Ok(BTreeMap::new()));
     assert_eq!(sns.publish(NOW, &message(&topic_arn)), Err(SnsError::NotFound));
 }
 
@@ -154,7 +154,7 @@ fn raw_delivery_of_more_than_10_attributes_is_lost() {
 #[test]
 fn an_unsubscribed_queue_gets_nothing() {
     let (mut sns, topic_arn) = sns_with(&[]);
-    let arn = sns.subscriptions(None).unwrap().remove(0).subscription_arn;
+    let (arn, _) = sns.subscriptions(None).unwrap().pop_first().unwrap();
     sns.unsubscribe(&arn);
     assert_eq!(sns.publish(NOW, &message(&topic_arn)).unwrap().deliveries, []);
     assert_eq!(sns.subscription_attributes(&arn), Err(SnsError::NotFound));
@@ -241,7 +241,7 @@ fn a_filter_matches_any_value_of_an_array() {
 #[test]
 fn a_malformed_filter_policy_is_refused() {
     let (mut sns, topic_arn) = sns_with(&[]);
-    let arn = sns.subscriptions(Some(&topic_arn)).unwrap().remove(0).subscription_arn;
+    let (arn, _) = sns.subscriptions(Some(&topic_arn)).unwrap().pop_first().unwrap();
     for policy in [
         "no JSON",
         "[]",

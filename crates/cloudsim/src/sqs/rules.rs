@@ -2,7 +2,7 @@
 //! developer guide, "Amazon SQS message quotas".)
 
 use super::settings::Settings;
-use super::{SendRequest, SqsError};
+use super::{SendRequest, SqsError, refused};
 use crate::attribute;
 use crate::attribute::AttributeValue;
 use crate::encoding::sha256_hex;
@@ -18,10 +18,10 @@ pub(super) fn check_queue_name(queue_name: &str) -> Result<(), SqsError> {
     let stem = queue_name.strip_suffix(FIFO_SUFFIX).unwrap_or(queue_name);
     let is_name_char = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
     if stem.is_empty() || queue_name.len() > QUEUE_NAME_LENGTH_MAX || !stem.chars().all(is_name_char) {
-        return Err(SqsError::InvalidParameterValue {
-            parameter: "QueueName",
-            reason: "1 to 80 letters, digits, hyphens and underscores, and .fifo for a FIFO queue",
-        });
+        return Err(refused(
+            "QueueName",
+            "1 to 80 letters, digits, hyphens and underscores, and .fifo for a FIFO queue",
+        ));
     }
     Ok(())
 }
@@ -36,10 +36,7 @@ pub(super) fn check_message(settings: &Settings, request: &SendRequest) -> Resul
     check_attributes(request)?;
     let size_bytes = request.body.len() + attribute::size_bytes(&request.message_attributes);
     if size_bytes > settings.message_bytes_max as usize {
-        return Err(SqsError::InvalidParameterValue {
-            parameter: "MessageBody",
-            reason: "the message with its attributes is longer than MaximumMessageSize",
-        });
+        return Err(refused("MessageBody", "the message with its attributes is longer than MaximumMessageSize"));
     }
     check_ids(settings, request)?;
     check_delay(settings, request.delay_seconds)
@@ -50,22 +47,22 @@ pub(super) fn deduplication_id(settings: &Settings, request: &SendRequest) -> Re
     match &request.message_deduplication_id {
         Some(id) => Ok(id.clone()),
         None if settings.content_based_deduplication => Ok(sha256_hex(request.body.as_bytes())),
-        None => Err(SqsError::InvalidParameterValue {
-            parameter: "MessageDeduplicationId",
-            reason: "the queue should either have ContentBasedDeduplication enabled \
-                     or MessageDeduplicationId provided explicitly",
-        }),
+        None => Err(refused(
+            "MessageDeduplicationId",
+            "the queue should either have ContentBasedDeduplication enabled \
+             or MessageDeduplicationId provided explicitly",
+        )),
     }
 }
 
 fn check_attributes(request: &SendRequest) -> Result<(), SqsError> {
-    let refused = |reason| SqsError::InvalidParameterValue { parameter: "MessageAttributes", reason };
+    const PARAMETER: &str = "MessageAttributes";
     if request.message_attributes.len() > ATTRIBUTES_MAX {
-        return Err(refused("a message has at most 10 attributes"));
+        return Err(refused(PARAMETER, "a message has at most 10 attributes"));
     }
     for (name, message_attribute) in &request.message_attributes {
         if let Some(reason) = attribute::fault(name, message_attribute) {
-            return Err(refused(reason));
+            return Err(refused(PARAMETER, reason));
         }
         if let AttributeValue::Text(text) = &message_attribute.value
             && !attribute::is_xml_text(text)
@@ -80,16 +77,15 @@ fn check_attributes(request: &SendRequest) -> Result<(), SqsError> {
 fn check_ids(settings: &Settings, request: &SendRequest) -> Result<(), SqsError> {
     match &request.message_group_id {
         Some(id) => check_id("MessageGroupId", id)?,
-        None if settings.fifo => {
+        None if settings.is_fifo => {
             return Err(SqsError::MissingParameter { parameter: "MessageGroupId" });
         }
         None => {}
     }
     match &request.message_deduplication_id {
-        Some(_) if !settings.fifo => Err(SqsError::InvalidParameterValue {
-            parameter: "MessageDeduplicationId",
-            reason: "the parameter is not valid for this queue type",
-        }),
+        Some(_) if !settings.is_fifo => {
+            Err(refused("MessageDeduplicationId", "the parameter is not valid for this queue type"))
+        }
         Some(id) => check_id("MessageDeduplicationId", id),
         None => Ok(()),
     }
@@ -97,19 +93,16 @@ fn check_ids(settings: &Settings, request: &SendRequest) -> Result<(), SqsError>
 
 fn check_id(parameter: &'static str, id: &str) -> Result<(), SqsError> {
     if id.is_empty() || id.len() > ID_LENGTH_MAX || !id.chars().all(|c| c.is_ascii_graphic()) {
-        return Err(SqsError::InvalidParameterValue {
-            parameter,
-            reason: "1 to 128 letters, digits and ASCII punctuation",
-        });
+        return Err(refused(parameter, "1 to 128 letters, digits and ASCII punctuation"));
     }
     Ok(())
 }
 
 fn check_delay(settings: &Settings, delay_seconds: Option<u32>) -> Result<(), SqsError> {
     let reason = match delay_seconds {
-        Some(1..) if settings.fifo => "the parameter is not valid for this queue type",
+        Some(1..) if settings.is_fifo => "the parameter is not valid for this queue type",
         Some(seconds) if seconds > DELAY_SECONDS_MAX => "must be between 0 and 900",
         _ => return Ok(()),
     };
-    Err(SqsError::InvalidParameterValue { parameter: "DelaySeconds", reason })
+    Err(refused("DelaySeconds", reason))
 }

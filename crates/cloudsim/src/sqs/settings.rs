@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{QueueAttributes, SqsError};
-use crate::admission::{Code, QUEUE_RULES, QueueSettings, Refusal, check};
+use super::{QueueAttributes, SqsError, rules::FIFO_SUFFIX};
+use crate::admission::{Code, QUEUE_RULES, Refusal, check};
 
 const MESSAGE_BYTES_DEFAULT: u32 = 1_048_576;
 const KMS_KEY: &str = "KmsMasterKeyId";
@@ -18,41 +18,43 @@ const TEXT_ATTRIBUTES: [&str; 5] =
     ["Policy", "RedriveAllowPolicy", KMS_KEY, "KmsDataKeyReusePeriodSeconds", ENCRYPTED_BY_SQS];
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Settings {
-    pub fifo: bool,
+pub(crate) struct Settings {
+    pub name_ends_in_fifo: bool,
+    pub is_fifo: bool,
     pub content_based_deduplication: bool,
-    pub deduplication_scope: Scope,
-    pub throughput_limit: Scope,
+    pub is_deduplicated_per_group: bool,
+    pub has_throughput_per_group: bool,
     pub visibility_timeout_seconds: u32,
     pub retention_seconds: u32,
     pub delay_seconds: u32,
     pub message_bytes_max: u32,
     pub wait_seconds: u32,
     pub redrive: Option<Redrive>,
-    texts: BTreeMap<String, String>,
-}
-
-/// Is what deduplication or the throughput limit counts over.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) enum Scope {
-    Queue,
-    MessageGroup,
+    pub texts: BTreeMap<String, String>,
 }
 
 /// Is a redrive policy.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Redrive {
+pub(crate) struct Redrive {
     pub target_arn: String,
     pub receives_max: u32,
 }
 
-impl Settings {
-    pub(super) fn new(fifo: bool) -> Self {
+impl Redrive {
+    /// Says whether the dead-letter queue is FIFO, as its name tells.
+    pub(crate) fn is_to_fifo(&self) -> bool {
+        self.target_arn.ends_with(FIFO_SUFFIX)
+    }
+}
+
+impl Default for Settings {
+    fn default() -> Self {
         Self {
-            fifo,
+            name_ends_in_fifo: false,
+            is_fifo: false,
             content_based_deduplication: false,
-            deduplication_scope: Scope::Queue,
-            throughput_limit: Scope::Queue,
+            is_deduplicated_per_group: false,
+            has_throughput_per_group: false,
             visibility_timeout_seconds: 30,
             retention_seconds: 345_600,
             delay_seconds: 0,
@@ -62,7 +64,9 @@ impl Settings {
             texts: BTreeMap::new(),
         }
     }
+}
 
+impl Settings {
     /// Returns these settings with the given attributes changed.
     pub(super) fn with(&self, attributes: &QueueAttributes) -> Result<Self, SqsError> {
         let mut changed = self.clone();
@@ -75,27 +79,16 @@ impl Settings {
         {
             changed.set_text(ENCRYPTED_BY_SQS, if key.is_empty() { "true" } else { "false" });
         }
-        check(QUEUE_RULES, &changed.admission())?;
+        check(QUEUE_RULES, &changed)?;
         Ok(changed)
     }
 
-    /// Returns what the rules of queues are about, but for the names of this queue and its dead-letter queue.
-    pub(super) fn admission(&self) -> QueueSettings {
-        QueueSettings {
-            name_ends_in_fifo: None,
-            is_fifo: self.fifo,
-            visibility_timeout_seconds: Some(self.visibility_timeout_seconds.into()),
-            retention_seconds: Some(self.retention_seconds.into()),
-            delay_seconds: Some(self.delay_seconds.into()),
-            message_bytes_max: Some(self.message_bytes_max.into()),
-            wait_seconds: Some(self.wait_seconds.into()),
-            receives_max: self.redrive.as_ref().map(|redrive| redrive.receives_max.into()),
-            dead_letter_queue_is_fifo: None,
-            is_deduplicated_per_group: self.deduplication_scope == Scope::MessageGroup,
-            has_throughput_per_group: self.throughput_limit == Scope::MessageGroup,
-            has_kms_key: self.texts.contains_key(KMS_KEY),
-            is_encrypted_by_sqs: self.texts.get(ENCRYPTED_BY_SQS).map(|text| text == "true"),
-        }
+    pub(crate) fn has_kms_key(&self) -> bool {
+        self.texts.contains_key(KMS_KEY)
+    }
+
+    pub(crate) fn is_encrypted_by_sqs(&self) -> bool {
+        self.texts.get(ENCRYPTED_BY_SQS).is_some_and(|text| text == "true")
     }
 
     /// Returns all settable attributes; FIFO ones only for FIFO queues, texts only where set.
@@ -114,24 +107,19 @@ impl Settings {
             });
             put("RedrivePolicy", policy.to_string());
         }
-        if self.fifo {
+        if self.is_fifo {
             put("FifoQueue", "true".to_owned());
             put("ContentBasedDeduplication", self.content_based_deduplication.to_string());
-            let scope = match self.deduplication_scope {
-                Scope::Queue => "queue",
-                Scope::MessageGroup => "messageGroup",
-            };
+            let scope = if self.is_deduplicated_per_group { "messageGroup" } else { "queue" };
             put("DeduplicationScope", scope.to_owned());
-            let limit = match self.throughput_limit {
-                Scope::Queue => "perQueue",
-                Scope::MessageGroup => "perMessageGroupId",
-            };
+            let limit = if self.has_throughput_per_group { "perMessageGroupId" } else { "perQueue" };
             put("FifoThroughputLimit", limit.to_owned());
         }
         attributes
     }
 
-    fn set(&mut self, name: &str, value: &str) -> Result<(), SqsError> {
+    /// Sets one attribute without asking the rules.
+    pub(crate) fn set(&mut self, name: &str, value: &str) -> Result<(), SqsError> {
         match name {
             "VisibilityTimeout" => self.visibility_timeout_seconds = number(name, value)?,
             "MessageRetentionPeriod" => self.retention_seconds = number(name, value)?,
@@ -151,22 +139,18 @@ impl Settings {
     }
 
     fn set_fifo(&mut self, name: &str, value: &str) -> Result<(), SqsError> {
-        if !self.fifo {
+        if !self.name_ends_in_fifo {
             return Err(SqsError::InvalidAttributeName { name: name.to_owned() });
         }
         match (name, value) {
-            ("FifoQueue", "true") => {}
+            ("FifoQueue", "true") => self.is_fifo = true,
             ("FifoQueue", _) => return Err(invalid(name, "a queue cannot change its type")),
             ("ContentBasedDeduplication", "true") => self.content_based_deduplication = true,
             ("ContentBasedDeduplication", "false") => self.content_based_deduplication = false,
-            ("DeduplicationScope", "queue") => self.deduplication_scope = Scope::Queue,
-            ("DeduplicationScope", "messageGroup") => {
-                self.deduplication_scope = Scope::MessageGroup;
-            }
-            ("FifoThroughputLimit", "perQueue") => self.throughput_limit = Scope::Queue,
-            ("FifoThroughputLimit", "perMessageGroupId") => {
-                self.throughput_limit = Scope::MessageGroup;
-            }
+            ("DeduplicationScope", "queue") => self.is_deduplicated_per_group = false,
+            ("DeduplicationScope", "messageGroup") => self.is_deduplicated_per_group = true,
+            ("FifoThroughputLimit", "perQueue") => self.has_throughput_per_group = false,
+            ("FifoThroughputLimit", "perMessageGroupId") => self.has_throughput_per_group = true,
             _ => return Err(invalid(name, "not one of its values")),
         }
         Ok(())

@@ -28,7 +28,7 @@ const METRICS_AFTER_MS: u64 = 3 * HOUR_MS;
 
 /// The outcome of a run.
 #[derive(Debug, Serialize)]
-pub struct Report {
+pub(super) struct Report {
     /// `true` where each event sent became an entry, each entry was counted, and nothing was given up.
     pub landed: bool,
     /// Events sent in this run.
@@ -48,7 +48,7 @@ pub struct Report {
 
 /// A metric over all time.
 #[derive(Debug, Serialize)]
-pub struct MetricValue {
+pub(super) struct MetricValue {
     pub name: String,
     pub dimensions: BTreeMap<String, String>,
     /// `Sum` for counts, `Average` for the rest.
@@ -59,7 +59,7 @@ pub struct MetricValue {
 
 /// What was there when a run began.
 #[derive(Clone, Copy, Debug)]
-pub struct Before {
+pub(super) struct Before {
     entries: u64,
     given_up: u64,
 }
@@ -70,14 +70,20 @@ impl Before {
     /// # Errors
     ///
     /// The tables cannot be read.
-    pub fn read(services: &Services) -> Result<Self, DynoxideError> {
+    pub(super) fn read(services: &Services) -> Result<Self, DynoxideError> {
         Ok(Self { entries: count_all(&Reconciliation::read(services)?.recorded), given_up: given_up(services) })
     }
 }
 
 impl Report {
     /// Sums a run up that sent `sent` events.
-    pub fn new(services: &Services, reconciled: &Reconciliation, sent: u64, before: Before, elapsed: Duration) -> Self {
+    pub(super) fn new(
+        services: &Services,
+        reconciled: &Reconciliation,
+        sent: u64,
+        before: Before,
+        elapsed: Duration,
+    ) -> Self {
         let (ready, invalid) =
             (count(&reconciled.recorded, Verdict::Ready), count(&reconciled.recorded, Verdict::Invalid));
         let given_up = given_up(services).saturating_sub(before.given_up);
@@ -95,7 +101,7 @@ impl Report {
     }
 
     /// One line for people.
-    pub fn line(&self) -> String {
+    pub(super) fn line(&self) -> String {
         let seconds = self.elapsed_ms as f64 / 1_000.0;
         let mut line = format!(
             "{} sent in this run; the ledger holds {} READY and {} INVALID, {} projected; {} alerts; {seconds:.2} s",
@@ -116,14 +122,14 @@ impl Report {
 }
 
 /// The newest entries as a table.
-pub fn entries_table(entries: &[Item]) -> String {
+pub(super) fn entries_table(entries: &[Item]) -> String {
     let mut rows = vec![["TENANT", "STATUS", "EVENT TYPE", "CREATED AT", "EVENT ID"].map(str::to_owned)];
     rows.extend(newest(entries, ENTRIES_SHOWN_MAX).into_iter().map(columns));
     table(&rows)
 }
 
 /// Where things are, and commands to paste.
-pub fn guide(services: &Services, page_url: &str) -> String {
+pub(super) fn guide(services: &Services, page_url: &str) -> String {
     let deployment = &services.deployment;
     let (endpoint, region) = (&deployment.endpoint_url, &deployment.account.region);
     // The option and not the variable: version 1 of the CLI does not look at AWS_ENDPOINT_URL for SQS.
@@ -151,7 +157,7 @@ fn given_up(services: &Services) -> u64 {
 }
 
 /// The project's metrics over all time.
-pub fn metrics(services: &Services) -> Vec<MetricValue> {
+pub(super) fn metrics(services: &Services) -> Vec<MetricValue> {
     services.shared.look(|state, now_ms| {
         let mut values = Vec::new();
         let mut request = ListMetricsRequest { namespace: Some(NAMESPACE.to_owned()), ..ListMetricsRequest::default() };

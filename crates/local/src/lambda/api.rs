@@ -16,13 +16,19 @@ use crate::{
 };
 
 /// Path prefix of the REST API.
-pub const PATH_PREFIX: &str = "/2015-03-31/functions/";
+pub(crate) const PATH_PREFIX: &str = "/2015-03-31/functions/";
 
 /// Bytes of a synchronous payload.
 const PAYLOAD_BYTES_MAX: usize = 6 * 1024 * 1024;
 
 /// Serves the invoke REST API; `path` is what follows [`PATH_PREFIX`].
-pub async fn serve(functions: &Functions, method: &Method, path: &str, headers: &HeaderMap, body: Bytes) -> Response {
+pub(crate) async fn serve(
+    functions: &Functions,
+    method: &Method,
+    path: &str,
+    headers: &HeaderMap,
+    body: Bytes,
+) -> Response {
     let (name, action) = path.split_once('/').unwrap_or((path, ""));
     let name = function_name(name);
     let Some(function) = functions.get(&name) else {

@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// XML namespace of CloudWatch answers.
-pub const NAMESPACE: &str = "http://monitoring.amazonaws.com/doc/2010-08-01/";
+pub(crate) const NAMESPACE: &str = "http://monitoring.amazonaws.com/doc/2010-08-01/";
 
 /// The statistics that `GetMetricStatistics` returns as members of their own.
 const PLAIN_STATISTICS: [&str; 5] = ["SampleCount", "Average", "Sum", "Minimum", "Maximum"];
@@ -118,7 +118,7 @@ struct ListMetrics {
 }
 
 /// Runs one operation.
-pub fn call(shared: &SharedState, operation: &str, body: Value) -> Result<Value, ApiError> {
+pub(crate) fn call(shared: &SharedState, operation: &str, body: Value) -> Result<Value, ApiError> {
     match request("CloudWatch", operation, body)? {
         Request::PutMetricData { namespace, metric_data } => {
             let data = metric_data.unwrap_or_default().into_iter().map(MetricDatum::try_from);

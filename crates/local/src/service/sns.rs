@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use cloudsim::{
     Account,
-    sns::{Delivery, PublishRequest, SnsError, SubscribeRequest},
+    sns::{Delivery, PublishRequest, SnsError, Subscription},
     sqs::SendRequest,
 };
 use serde::Deserialize;
@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// XML namespace of SNS answers.
-pub const NAMESPACE: &str = "http://sns.amazonaws.com/doc/2010-03-31/";
+pub(crate) const NAMESPACE: &str = "http://sns.amazonaws.com/doc/2010-03-31/";
 
 type Attributes = BTreeMap<String, String>;
 
@@ -68,7 +68,7 @@ struct Publish {
 }
 
 /// Runs one operation.
-pub fn call(shared: &SharedState, operation: &str, body: Value) -> Result<Value, ApiError> {
+pub(crate) fn call(shared: &SharedState, operation: &str, body: Value) -> Result<Value, ApiError> {
     Ok(match request("SNS", operation, body)? {
         Request::CreateTopic { name, attributes } => {
             json!({"TopicArn": shared.change(|state, _| state.sns.create_topic(&name, &attributes.unwrap_or_default()))?})
@@ -90,8 +90,8 @@ pub fn call(shared: &SharedState, operation: &str, body: Value) -> Result<Value,
         }
         Request::Subscribe { topic_arn, protocol, endpoint, attributes } => {
             let (endpoint, attributes) = (endpoint.unwrap_or_default(), attributes.unwrap_or_default());
-            let request = SubscribeRequest { topic_arn, protocol, endpoint, attributes };
-            json!({"SubscriptionArn": shared.change(|state, _| state.sns.subscribe(&request))?})
+            let subscription = Subscription { topic_arn, protocol, endpoint, attributes };
+            json!({"SubscriptionArn": shared.change(|state, _| state.sns.subscribe(subscription))?})
         }
         Request::Unsubscribe { subscription_arn } => {
             shared.change(|state, _| state.sns.unsubscribe(&subscription_arn));
@@ -111,9 +111,10 @@ pub fn call(shared: &SharedState, operation: &str, body: Value) -> Result<Value,
 }
 
 fn list_subscriptions(shared: &SharedState, topic_arn: Option<&str>) -> Result<Value, ApiError> {
-    let subscriptions = shared.look(|state, _| state.sns.subscriptions(topic_arn))?.into_iter().map(|subscription| {
+    let subscriptions = shared.look(|state, _| state.sns.subscriptions(topic_arn))?.into_iter();
+    let subscriptions = subscriptions.map(|(subscription_arn, subscription)| {
         json!({
-            "SubscriptionArn": subscription.subscription_arn,
+            "SubscriptionArn": subscription_arn,
             "TopicArn": subscription.topic_arn,
             "Protocol": subscription.protocol,
             "Endpoint": subscription.endpoint,

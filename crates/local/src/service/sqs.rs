@@ -107,7 +107,7 @@ struct Message {
 /// A message attribute on the wire, shared with SNS.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub struct Attribute {
+pub(crate) struct Attribute {
     data_type: String,
     string_value: Option<String>,
     binary_value: Option<String>,
@@ -137,7 +137,7 @@ struct ReceiveMessage {
 }
 
 /// Runs one operation.
-pub async fn call(services: &Services, operation: &str, body: Value) -> Result<Value, ApiError> {
+pub(crate) async fn call(services: &Services, operation: &str, body: Value) -> Result<Value, ApiError> {
     let Services { shared, deployment, .. } = services;
     Ok(match request("SQS", operation, body)? {
         Request::CreateQueue(CreateQueue { queue_name, attributes, tags }) => {
@@ -364,7 +364,7 @@ fn is_wanted(name: &str, wanted: &[String]) -> bool {
 }
 
 /// Reads message attributes as SQS and SNS clients send them.
-pub fn message_attributes(attributes: BTreeMap<String, Attribute>) -> Result<MessageAttributes, ApiError> {
+pub(crate) fn message_attributes(attributes: BTreeMap<String, Attribute>) -> Result<MessageAttributes, ApiError> {
     let mut read = MessageAttributes::new();
     for (name, attribute) in attributes {
         let value = match (attribute.string_value, attribute.binary_value) {

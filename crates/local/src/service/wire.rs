@@ -4,9 +4,9 @@
 //! The pivot has the shape of awsJson 1.0. Times are numbers (seconds since 1970) in members whose name ends in
 //! `Timestamp` or `Timestamps`; that naming rule is CloudWatch's own and is all the codecs know about types.
 
-pub mod cbor;
-pub mod json;
-pub mod query;
+pub(crate) mod cbor;
+pub(crate) mod json;
+pub(crate) mod query;
 
 use axum::{
     http::StatusCode,
@@ -64,14 +64,14 @@ impl ApiError {
 }
 
 /// An answer with a request id of its own.
-pub fn respond(status: StatusCode, content_type: &str, body: impl IntoResponse) -> Response {
+pub(crate) fn respond(status: StatusCode, content_type: &str, body: impl IntoResponse) -> Response {
     let request_id = uuid::Uuid::new_v4().to_string();
     (status, [("content-type", content_type), ("x-amzn-requestid", &request_id)], body).into_response()
 }
 
 /// Reads a request: the variant of `T` that is named as the operation, with its input; a malformed one is the caller's
 /// error.
-pub fn request<T: DeserializeOwned + VariantNames>(
+pub(crate) fn request<T: DeserializeOwned + VariantNames>(
     service: &str,
     operation: &str,
     input: Value,
@@ -90,7 +90,7 @@ fn is_time(member: &str) -> bool {
 
 /// A number or a flag, or text that is one: awsQuery can only send text.
 #[derive(Clone, Copy)]
-pub struct Lenient<T>(pub T);
+pub(crate) struct Lenient<T>(pub T);
 
 impl<'de, T: DeserializeOwned> Deserialize<'de> for Lenient<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -105,7 +105,7 @@ impl<'de, T: DeserializeOwned> Deserialize<'de> for Lenient<T> {
 /// Milliseconds since 1970, sent as seconds or as RFC 3339 text; what lies before is 1970.
 #[derive(Clone, Copy, Deserialize)]
 #[serde(try_from = "Value")]
-pub struct TimeMs(pub u64);
+pub(crate) struct TimeMs(pub u64);
 
 impl TryFrom<Value> for TimeMs {
     type Error = time::error::Parse;

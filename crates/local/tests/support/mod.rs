@@ -17,7 +17,7 @@ pub(crate) async fn cloud() -> Cloud {
 }
 
 /// Waits until something holds that changes of the cloud's state bring about.
-pub async fn until(cloud: &Cloud, holds: impl Fn() -> bool) {
+pub(crate) async fn until(cloud: &Cloud, holds: impl Fn() -> bool) {
     let mut changes = cloud.services().shared.changes();
     let waiting = async {
         while !holds() {

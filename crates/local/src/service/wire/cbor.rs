@@ -21,7 +21,7 @@ const BODY_BYTES_MAX: u64 = 1024 * 1024;
 const EPOCH_TAG: u64 = 1;
 
 /// Unpacks a request body where `content-encoding` says it is gzipped; json and query clients compress too.
-pub fn unpack(headers: &HeaderMap, body: Bytes) -> Result<Bytes, ApiError> {
+pub(crate) fn unpack(headers: &HeaderMap, body: Bytes) -> Result<Bytes, ApiError> {
     if headers.get("content-encoding").is_none_or(|encoding| encoding != "gzip") {
         return Ok(body);
     }
@@ -37,7 +37,7 @@ pub fn unpack(headers: &HeaderMap, body: Bytes) -> Result<Bytes, ApiError> {
 }
 
 /// Reads a request body.
-pub fn decode(body: &Bytes) -> Result<Value, ApiError> {
+pub(crate) fn decode(body: &Bytes) -> Result<Value, ApiError> {
     if body.is_empty() {
         return Ok(json!({}));
     }
@@ -47,7 +47,7 @@ pub fn decode(body: &Bytes) -> Result<Value, ApiError> {
 }
 
 /// Writes an answer.
-pub fn encode(answer: Result<Value, ApiError>) -> Response {
+pub(crate) fn encode(answer: Result<Value, ApiError>) -> Response {
     let (status, output) = match answer {
         Ok(output) => (StatusCode::OK, output),
         Err(error) => {

@@ -12,7 +12,7 @@ use super::{ApiError, respond};
 const CONTENT_TYPE: &str = "application/x-amz-json-1.0";
 
 /// Reads a request body; an empty one is an empty object.
-pub fn decode(body: &Bytes) -> Result<Value, ApiError> {
+pub(crate) fn decode(body: &Bytes) -> Result<Value, ApiError> {
     if body.is_empty() {
         return Ok(json!({}));
     }
@@ -20,7 +20,7 @@ pub fn decode(body: &Bytes) -> Result<Value, ApiError> {
 }
 
 /// Writes an answer.
-pub fn encode(answer: Result<Value, ApiError>) -> Response {
+pub(crate) fn encode(answer: Result<Value, ApiError>) -> Response {
     match answer {
         Ok(output) => respond(StatusCode::OK, CONTENT_TYPE, output.to_string()),
         Err(error) => {

@@ -21,7 +21,7 @@ const MAPS: [&str; 2] = ["Attributes", "ExtendedStatistics"];
 const DEPTH_MAX: usize = 16;
 
 /// An operation as a form states it.
-pub struct Form {
+pub(crate) struct Form {
     /// The `Action`.
     pub action: String,
     /// The `Version`, which tells services apart when a request is not signed.
@@ -31,7 +31,7 @@ pub struct Form {
 }
 
 /// Reads a form.
-pub fn decode(body: &[u8]) -> Result<Form, ApiError> {
+pub(crate) fn decode(body: &[u8]) -> Result<Form, ApiError> {
     let mut action = String::new();
     let mut version = String::new();
     let mut root = Node::default();
@@ -46,7 +46,7 @@ pub fn decode(body: &[u8]) -> Result<Form, ApiError> {
 }
 
 /// Writes an answer to `action` in the namespace of its service.
-pub fn encode(action: &str, namespace: &str, answer: Result<Value, ApiError>) -> Response {
+pub(crate) fn encode(action: &str, namespace: &str, answer: Result<Value, ApiError>) -> Response {
     let request_id = uuid::Uuid::new_v4().to_string();
     let (status, xml) = match answer {
         Ok(output) => {
@@ -74,7 +74,7 @@ pub fn encode(action: &str, namespace: &str, answer: Result<Value, ApiError>) ->
 
 /// Escapes text for XML and HTML, in elements and in quoted attributes. Control characters that XML 1.0 cannot hold
 /// become U+FFFD.
-pub fn escape(text: &str) -> String {
+pub(crate) fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for character in text.chars() {
         match character {

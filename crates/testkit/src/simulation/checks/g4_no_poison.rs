@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use cloudsim::sqs::PeekedMessage;
+use cloudsim::sqs::StoredMessage;
 use ledger::{
     FailureClass, Item,
     entry::{Status, attribute},
@@ -38,7 +38,7 @@ pub(crate) fn refused_content(item: &Item, refusal: &Refusal) -> ! {
 }
 
 /// All has come to rest.
-pub(crate) fn check_queues(regime: Regime, rest: &[PeekedMessage], dead: &BTreeSet<String>) {
+pub(crate) fn check_queues(regime: Regime, rest: &[StoredMessage], dead: &BTreeSet<String>) {
     hold!(G4, rest.is_empty(), "a message stays in the queue: {rest:?}");
     hold!(G4, regime == Regime::Unbounded || dead.is_empty(), "{} in the DLQ within the budget", dead.len());
 }
