@@ -15,7 +15,7 @@ use crate::{
     lambda::{
         function::{Function, Functions},
         mappings,
-        process::{Binary, LineSink, Process},
+        process::{Binary, Process},
     },
     loopback, page,
     service::dynamodb::{DynamoDb, DynamoDbError, TTL_SWEEP_INTERVAL},
@@ -82,15 +82,11 @@ impl Cloud {
     ///
     /// The port or the data directory cannot be used.
     pub async fn start(options: Options) -> Result<Self, StartError> {
-        let listener = listen(options.port, "--port").await?;
-        let data_directory = match &options.data_directory {
-            Some(path) => Some(Arc::new(DataDirectory::open(path)?)),
-            None => None,
-        };
-        let address = listener.local_addr().map_err(|source| cannot_listen(options.port, "--port", source))?;
+        let (listener, endpoint_url) = listen(options.port, "--port").await?;
+        let data_directory = options.data_directory.as_deref().map(DataDirectory::open).transpose()?.map(Arc::new);
         // The account's id is the one that `dynoxide` has built in.
         let account = Account { region: options.region, ..Account::default() };
-        let deployment = Deployment { project: options.project, account, endpoint_url: format!("http://{address}") };
+        let deployment = Deployment { project: options.project, account, endpoint_url };
 
         let serving = CancellationToken::new();
         let database_file = data_directory.as_ref().map(|directory| directory.database_file());
@@ -99,10 +95,7 @@ impl Cloud {
         for table in deployment.tables() {
             dynamodb.create_table_if_absent(table)?;
         }
-        let saved = match &data_directory {
-            Some(directory) => directory.load()?,
-            None => None,
-        };
+        let saved = data_directory.as_deref().map(DataDirectory::load).transpose()?.flatten();
         let state = match saved {
             Some(state) if state.region != deployment.account.region => {
                 return Err(StartError::OtherRegion { made: state.region });
@@ -162,24 +155,19 @@ impl Cloud {
         for (name, value) in variables {
             binary.environment.entry(name.to_owned()).or_insert_with(|| value.to_owned());
         }
-        Process::new(binary, deployment.function_arn(function_name), self.emf_sink())
-    }
-
-    /// Takes the metrics in a line a function printed, as CloudWatch Logs does; `false` if it holds none.
-    pub fn ingest_emf(&self, line: &str) -> bool {
-        self.services.ingest_emf(line)
+        Process::new(binary, deployment.function_arn(function_name), Arc::new(self.emf_sink()))
     }
 
     /// Where a function's output goes: metrics are taken, other lines go to stderr.
     #[expect(clippy::print_stderr, reason = "what a function logs belongs on the terminal of the local cloud")]
-    pub fn emf_sink(&self) -> LineSink {
+    pub fn emf_sink(&self) -> impl Fn(&str) + Send + Sync + use<> {
         let services = Arc::downgrade(&self.services);
-        Arc::new(move |line| {
+        move |line| {
             let taken = services.upgrade().is_some_and(|services| services.ingest_emf(line));
             if !taken {
                 eprintln!("{line}");
             }
-        })
+        }
     }
 
     /// Serves the web page and says on which address.
@@ -188,10 +176,9 @@ impl Cloud {
     ///
     /// The port cannot be used.
     pub async fn serve_page(&mut self, port: u16) -> Result<String, StartError> {
-        let listener = listen(port, "--page-port").await?;
-        let address = listener.local_addr().map_err(|source| cannot_listen(port, "--page-port", source))?;
+        let (listener, url) = listen(port, "--page-port").await?;
         self.serve(listener, page::router(self.services.clone()));
-        Ok(format!("http://{address}"))
+        Ok(url)
     }
 
     /// Stops: lets running invocations end, then requests, kills function processes, and writes a last snapshot.
@@ -236,15 +223,14 @@ impl Drop for Cloud {
     }
 }
 
-async fn listen(port: u16, option: &'static str) -> Result<TcpListener, StartError> {
-    TcpListener::bind(("127.0.0.1", port)).await.map_err(|source| match source.kind() {
+async fn listen(port: u16, option: &'static str) -> Result<(TcpListener, String), StartError> {
+    let refused = |source: io::Error| match source.kind() {
         io::ErrorKind::AddrInUse => StartError::PortTaken { port, option },
-        _ => cannot_listen(port, option, source),
-    })
-}
-
-fn cannot_listen(port: u16, option: &'static str, source: io::Error) -> StartError {
-    StartError::Listen { port, option, source }
+        _ => StartError::Listen { port, option, source },
+    };
+    let listener = TcpListener::bind(("127.0.0.1", port)).await.map_err(refused)?;
+    let url = format!("http://{}", listener.local_addr().map_err(refused)?);
+    Ok((listener, url))
 }
 
 async fn sweep_ttl(services: Arc<Services>, closing: CancellationToken) {

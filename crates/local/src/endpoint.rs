@@ -7,16 +7,16 @@ use std::sync::Arc;
 
 use axum::{
     Router,
-    body::{Body, Bytes},
+    body::Bytes,
     extract::{Request, State},
-    http::{HeaderMap, Method, Response, StatusCode},
+    http::{HeaderMap, Method, StatusCode},
+    response::{IntoResponse, Response},
 };
 
 use crate::{
     lambda::api,
     service::{
-        cloudwatch, sns,
-        sqs::Sqs,
+        cloudwatch, sns, sqs,
         wire::{ApiError, cbor, json, query},
     },
     services::Services,
@@ -28,15 +28,15 @@ const BODY_BYTES_MAX: usize = 16 * 1024 * 1024;
 const CBOR_PATH_PREFIX: &str = "/service/GraniteServiceVersion20100801/operation/";
 
 /// The router of the endpoint.
-pub fn router(services: Arc<Services>) -> Router {
+pub(crate) fn router(services: Arc<Services>) -> Router {
     Router::new().fallback(answer).with_state(services)
 }
 
-async fn answer(State(services): State<Arc<Services>>, request: Request) -> Response<Body> {
+async fn answer(State(services): State<Arc<Services>>, request: Request) -> Response {
     let (head, body) = request.into_parts();
     // No SDK sends it. Without this any web page could invoke functions and send messages on this machine.
     if head.headers.contains_key("origin") {
-        return plain(StatusCode::FORBIDDEN, "the local cloud does not answer web pages\n");
+        return (StatusCode::FORBIDDEN, "the local cloud does not answer web pages\n").into_response();
     }
     let body = match axum::body::to_bytes(body, BODY_BYTES_MAX).await {
         Ok(body) => body,
@@ -44,7 +44,7 @@ async fn answer(State(services): State<Arc<Services>>, request: Request) -> Resp
     };
     match Destination::find(&head.method, head.uri.path(), &head.headers) {
         Destination::Health => {
-            plain(StatusCode::OK, "the local cloud is up; the AWS SDKs and the AWS CLI find it by AWS_ENDPOINT_URL\n")
+            "the local cloud is up; the AWS SDKs and the AWS CLI find it by AWS_ENDPOINT_URL\n".into_response()
         }
         Destination::Lambda(path) => api::serve(&services.functions, &head.method, path, &head.headers, body).await,
         Destination::CloudWatchCbor(operation) => {
@@ -56,12 +56,8 @@ async fn answer(State(services): State<Arc<Services>>, request: Request) -> Resp
             json::encode(input.and_then(|input| cloudwatch::call(&services.shared, operation, input)))
         }
         Destination::Sqs(operation) => {
-            let Services { shared, deployment, closing, .. } = services.as_ref();
-            let sqs = Sqs { shared, deployment, closing };
-            match json::decode(&body) {
-                Ok(input) => json::encode(sqs.call(operation, input).await),
-                Err(error) => json::encode(Err(error)),
-            }
+            let answer = async { sqs::call(&services, operation, json::decode(&body)?).await };
+            json::encode(answer.await)
         }
         Destination::DynamoDb(operation) => {
             let (response, written) = services.dynamodb.forward(operation, &head.headers, body).await;
@@ -78,7 +74,7 @@ async fn answer(State(services): State<Arc<Services>>, request: Request) -> Resp
     }
 }
 
-fn answer_query(services: &Services, service: &str, headers: &HeaderMap, body: Bytes) -> Response<Body> {
+fn answer_query(services: &Services, service: &str, headers: &HeaderMap, body: Bytes) -> Response {
     let form = match cbor::unpack(headers, body).and_then(|body| query::decode(&body)) {
         Ok(form) => form,
         Err(error) => return query::encode("", "", Err(error)),
@@ -142,14 +138,6 @@ fn signing_service(authorization: &str) -> Option<&str> {
 
 fn text<'a>(headers: &'a HeaderMap, name: &str) -> &'a str {
     headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
-}
-
-fn plain(status: StatusCode, text: &'static str) -> Response<Body> {
-    Response::builder()
-        .status(status)
-        .header("content-type", "text/plain; charset=utf-8")
-        .body(Body::from(text))
-        .expect("headers are ASCII")
 }
 
 #[cfg(test)]

@@ -2,13 +2,13 @@
 
 #![expect(clippy::print_stderr, reason = "the terminal is where a command answers")]
 
-use std::{error::Error, io, process::ExitCode};
+use std::{error::Error, io, iter, process::ExitCode};
 
 use clap::Parser;
 use ledger_aws::environment::variable;
 use local::command::{
     arguments::{Arguments, usage_error},
-    run::{Ending, run},
+    run::run,
 };
 use tracing_subscriber::{filter::Targets, fmt, prelude::*};
 
@@ -34,8 +34,7 @@ async fn main() -> ExitCode {
     };
     tracing_subscriber::registry().with(fmt::layer().with_writer(io::stderr)).with(filter).init();
     match run(arguments).await {
-        Ok(Ending::Stopped | Ending::EverythingLanded) => ExitCode::SUCCESS,
-        Ok(Ending::NotEverythingLanded) => ExitCode::FAILURE,
+        Ok(code) => code,
         Err(error) => {
             eprintln!("error: {}", one_line(error.as_ref()));
             ExitCode::from(2)
@@ -44,11 +43,6 @@ async fn main() -> ExitCode {
 }
 
 fn one_line(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
+    let chain = iter::successors(Some(error), |&error| error.source());
+    chain.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }

@@ -1,22 +1,26 @@
 //! The web page: counts, newest entries and alerts, rendered here and refreshed without a reload. It shows and changes
 //! nothing.
 
-use std::{collections::BTreeMap, fmt::Write, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc};
 
 use axum::{
     Router,
     extract::{Request, State},
-    http::{HeaderName, StatusCode, header},
+    http::{StatusCode, header},
     middleware::{self, Next},
     response::{Html, IntoResponse, Response},
     routing::get,
 };
 use dynoxide::DynoxideError;
-use ledger::{EntryKey, Item, TenantId, entry::attribute, projection::Verdict};
+use ledger::{
+    Item, TenantId,
+    entry::attribute,
+    projection::{DayCounts, Verdict},
+};
 use serde_json::json;
 
 use crate::{
-    reconciliation::{read_projected, text},
+    reconciliation::{columns, newest, read_projected, text},
     service::wire::query::escape,
     services::Services,
     state::PublishedMessage,
@@ -35,7 +39,7 @@ const SECURITY_POLICY: &str =
     "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'";
 
 /// The routes of the page.
-pub fn router(services: Arc<Services>) -> Router {
+pub(crate) fn router(services: Arc<Services>) -> Router {
     Router::new()
         .route("/", get(overview))
         .route("/page.css", get(([(header::CONTENT_TYPE, "text/css")], STYLE)))
@@ -52,10 +56,7 @@ async fn only_this_machine(request: Request, next: Next) -> Response {
     if !["127.0.0.1", "localhost"].contains(&name) {
         return (StatusCode::FORBIDDEN, "this page answers on 127.0.0.1 and localhost only").into_response();
     }
-    let mut response = next.run(request).await;
-    let policy = axum::http::HeaderValue::from_static(SECURITY_POLICY);
-    response.headers_mut().insert(HeaderName::from_static("content-security-policy"), policy);
-    response
+    ([(header::CONTENT_SECURITY_POLICY, SECURITY_POLICY)], next.run(request).await).into_response()
 }
 
 async fn overview(State(services): State<Arc<Services>>) -> Response {
@@ -89,18 +90,10 @@ fn render(services: &Services) -> Result<String, DynoxideError> {
     ))
 }
 
-#[derive(Default)]
-struct Counts {
-    ready: i64,
-    invalid: i64,
-}
-
-fn counts_by_tenant(services: &Services) -> Result<BTreeMap<TenantId, Counts>, DynoxideError> {
-    let mut tenants: BTreeMap<TenantId, Counts> = BTreeMap::new();
+fn counts_by_tenant(services: &Services) -> Result<BTreeMap<TenantId, DayCounts>, DynoxideError> {
+    let mut tenants: BTreeMap<TenantId, DayCounts> = BTreeMap::new();
     for (day, counts) in read_projected(services)?.days {
-        let tenant = tenants.entry(day.tenant_id).or_default();
-        tenant.ready += counts.of_verdict(Verdict::Ready);
-        tenant.invalid += counts.of_verdict(Verdict::Invalid);
+        tenants.entry(day.tenant_id).or_default().merge(&counts);
     }
     Ok(tenants)
 }
@@ -119,86 +112,64 @@ fn newest_entries<'t>(
             "Limit": ENTRIES_MAX,
         }))?);
     }
-    entries.sort_by_key(|entry| std::cmp::Reverse(text(entry, attribute::SK)));
-    entries.truncate(ENTRIES_MAX);
     Ok(entries)
 }
 
 fn queues(services: &Services) -> String {
-    let deployment = &services.deployment;
-    let names = [
-        deployment.project.events_queue(),
-        deployment.project.dead_letter_queue(),
-        deployment.project.failures_queue(),
-    ];
-    let mut rows = String::new();
-    for name in names {
-        let attributes = services.shared.look(|state, now_ms| state.sqs.queue_attributes(now_ms, &name));
+    let project = &services.deployment.project;
+    let names = [project.events_queue(), project.dead_letter_queue(), project.failures_queue()];
+    let rows = names.iter().map(|name| {
+        let attributes = services.shared.look(|state, now_ms| state.sqs.queue_attributes(now_ms, name));
         let attributes = attributes.unwrap_or_default();
-        let count = |attribute: &str| escape(attributes.get(attribute).map_or("–", String::as_str));
-        let (waiting, in_flight) =
-            (count("ApproximateNumberOfMessages"), count("ApproximateNumberOfMessagesNotVisible"));
-        let name = escape(&name);
-        let _ = write!(
-            rows,
-            "<tr><td>{name}</td><td class=\"number\">{waiting}</td><td class=\"number\">{in_flight}</td></tr>"
-        );
-    }
-    section("Queues", "<th>queue</th><th class=\"number\">waiting</th><th class=\"number\">in flight</th>", &rows)
+        let count = |attribute: &str| cell("number", attributes.get(attribute).map_or("–", String::as_str));
+        [cell("", name), count("ApproximateNumberOfMessages"), count("ApproximateNumberOfMessagesNotVisible")].concat()
+    });
+    section("Queues", "<th>queue</th><th class=\"number\">waiting</th><th class=\"number\">in flight</th>", rows)
 }
 
-fn tenants_table(tenants: &BTreeMap<TenantId, Counts>) -> String {
-    let mut rows = String::new();
-    for (tenant, counts) in tenants {
-        let _ = write!(
-            rows,
-            "<tr><td>{}</td><td class=\"number READY\">{}</td><td class=\"number INVALID\">{}</td></tr>",
-            escape(tenant.as_str()),
-            counts.ready,
-            counts.invalid
-        );
-    }
+fn tenants_table(tenants: &BTreeMap<TenantId, DayCounts>) -> String {
+    let rows = tenants.iter().map(|(tenant, counts)| {
+        let count = |class: &str, verdict| cell(class, &counts.of_verdict(verdict).to_string());
+        cell("", tenant.as_str()) + &count("number READY", Verdict::Ready) + &count("number INVALID", Verdict::Invalid)
+    });
     let heads = "<th>tenant</th><th class=\"number\">READY</th><th class=\"number\">INVALID</th>";
-    section("Entries by tenant", heads, &rows)
+    section("Entries by tenant", heads, rows)
 }
 
 fn entries_table(entries: &[Item]) -> String {
-    let mut rows = String::new();
-    for entry in entries {
-        let key = EntryKey::from_item(entry);
-        let (created_at, event_id) = key.as_ref().map_or(("", ""), |key| (key.created_at(), key.event_id()));
-        let status = escape(&text(entry, attribute::STATUS));
-        let _ = write!(
-            rows,
-            "<tr><td>{}</td><td>{}</td><td class=\"{status}\">{status}</td><td>{}</td><td class=\"id\">{}</td><td>{}</td></tr>",
-            escape(created_at.get(..19).unwrap_or(created_at)),
-            escape(&text(entry, attribute::TENANT_ID)),
-            escape(&text(entry, attribute::EVENT_TYPE)),
-            escape(event_id),
-            escape(&text(entry, attribute::REASON)),
-        );
-    }
+    let rows = newest(entries, ENTRIES_MAX).into_iter().map(|entry| {
+        let [tenant, status, event_type, created_at, event_id] = columns(entry);
+        [
+            cell("", &created_at),
+            cell("", &tenant),
+            cell(&escape(&status), &status),
+            cell("", &event_type),
+            cell("id", &event_id),
+            cell("", text(entry, attribute::REASON)),
+        ]
+        .concat()
+    });
     let heads =
         "<th>created (UTC)</th><th>tenant</th><th>status</th><th>event type</th><th>event id</th><th>reason</th>";
-    section("Newest entries", heads, &rows)
+    section("Newest entries", heads, rows)
 }
 
 fn alerts_table(alerts: &[PublishedMessage]) -> String {
-    let mut rows = String::new();
-    for alert in alerts {
-        let subject = alert.request.subject.as_deref().unwrap_or_default();
-        let _ = write!(
-            rows,
-            "<tr><td>{}</td><td>{}</td><td><pre>{}</pre></td></tr>",
-            time_of_day(alert.published_ms),
-            escape(subject),
-            escape(&alert.request.message)
-        );
-    }
-    section("Alerts", "<th>time (UTC)</th><th>subject</th><th>message</th>", &rows)
+    let rows = alerts.iter().map(|alert| {
+        let (time, subject) = (time_of_day(alert.published_ms), alert.request.subject.as_deref().unwrap_or_default());
+        let message = format!("<td><pre>{}</pre></td>", escape(&alert.request.message));
+        cell("", &time) + &cell("", subject) + &message
+    });
+    section("Alerts", "<th>time (UTC)</th><th>subject</th><th>message</th>", rows)
 }
 
-fn section(title: &str, heads: &str, rows: &str) -> String {
+fn cell(class: &str, text: &str) -> String {
+    let class = if class.is_empty() { String::new() } else { format!(" class=\"{class}\"") };
+    format!("<td{class}>{}</td>", escape(text))
+}
+
+fn section(title: &str, heads: &str, rows: impl Iterator<Item = String>) -> String {
+    let rows: String = rows.map(|cells| format!("<tr>{cells}</tr>")).collect();
     if rows.is_empty() {
         return format!("<h2>{title}</h2><p class=\"muted\">none yet</p>");
     }

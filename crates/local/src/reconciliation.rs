@@ -1,9 +1,12 @@
 //! The ledger and its projections side by side: what was recorded, what was counted, and whether the two agree (G9).
 
+use std::cmp::Reverse;
+
 use dynoxide::DynoxideError;
 use ledger::{
-    Attribute, Item,
+    EntryKey, Item,
     entry::attribute,
+    item::text_of,
     projection::{
         DayCounts, EntrySummary, LeftOut, Projection, Verdict,
         keys::{DayKey, ProjectionKey},
@@ -55,8 +58,8 @@ impl Reconciliation {
 pub fn read_projected(services: &Services) -> Result<Projection, DynoxideError> {
     let mut projected = Projection::default();
     for item in services.dynamodb.scan(&services.deployment.project.projections_table())? {
-        let key = ProjectionKey { pk: text(&item, attribute::PK), sk: text(&item, attribute::SK) };
-        if let Some(day) = DayKey::parse(&key) {
+        let [pk, sk] = [attribute::PK, attribute::SK].map(|name| text(&item, name).to_owned());
+        if let Some(day) = DayKey::parse(&ProjectionKey { pk, sk }) {
             projected.days.insert(day, DayCounts::from_item(&item));
         }
     }
@@ -74,9 +77,29 @@ pub fn count_all(projection: &Projection) -> u64 {
 }
 
 /// The text of an attribute, empty where it is absent or no text.
-pub fn text(item: &Item, name: &str) -> String {
-    match item.get(name) {
-        Some(Attribute::S(text)) => text.clone(),
-        _ => String::new(),
-    }
+pub fn text<'i>(item: &'i Item, name: &str) -> &'i str {
+    text_of(item, name).unwrap_or_default()
+}
+
+/// The newest of these entries, the newest first.
+pub fn newest(entries: &[Item], max: usize) -> Vec<&Item> {
+    let mut newest: Vec<&Item> = entries.iter().collect();
+    newest.sort_by_key(|entry| Reverse(text(entry, attribute::SK)));
+    newest.truncate(max);
+    newest
+}
+
+/// What people see of an entry: tenant, status, event type, time and event id.
+pub fn columns(entry: &Item) -> [String; 5] {
+    let key = EntryKey::from_item(entry);
+    let (created_at, event_id) = key.as_ref().map_or(("", ""), |key| (key.created_at(), key.event_id()));
+    let attribute = |name| text(entry, name);
+    [
+        attribute(attribute::TENANT_ID),
+        attribute(attribute::STATUS),
+        attribute(attribute::EVENT_TYPE),
+        created_at.get(..19).unwrap_or(created_at),
+        event_id,
+    ]
+    .map(str::to_owned)
 }

@@ -16,7 +16,7 @@ use ledger::{
 };
 use ledger_aws::{CloudWatchMetrics, DynamoProjections, SnsAlerts, SqsFailures};
 use local::Cloud;
-use projector::{Batch, Change, Outcome, Record, Services, Settings, UnreadableRecord};
+use projector::{Batch, Change, Outcome, Ports, Record, Settings, UnreadableRecord, project};
 use testkit::{
     bodies::{revalidated, summary},
     contract::projections::{self, BUDGET_MS, add, key, update},
@@ -156,7 +156,7 @@ async fn the_adapters_store_publish_measure_and_send_what_the_world_in_memory_do
     let deployment = cloud.deployment();
     let failures_url = deployment.queue_url(&deployment.project.failures_queue());
     let clock = Standing(local::state::now_ms());
-    let real = Services {
+    let real = Ports {
         projections: dynamo(&cloud).await,
         alerts: SnsAlerts::new(&sdk_config, deployment.alerts_topic_arn()),
         metrics: CloudWatchMetrics::new(&sdk_config),
@@ -170,7 +170,7 @@ async fn the_adapters_store_publish_measure_and_send_what_the_world_in_memory_do
     for range in [0..3, 2..5, 1..7, 1..7] {
         let batch = || Batch { shard_id: Some("shardId-1".to_owned()), records: records[range.clone()].to_vec() };
         let deadline_ms = clock.0 + 60_000;
-        let report = real.project(&settings, batch(), deadline_ms).await;
+        let report = project(&real, &settings, batch(), deadline_ms).await;
         assert_eq!((&report.outcome, report.refused_puts), (&Outcome::Done, 0));
         assert_eq!(model.project(&settings, batch(), 60_000), Some(report));
     }
@@ -180,16 +180,10 @@ async fn the_adapters_store_publish_measure_and_send_what_the_world_in_memory_do
         let found = real.projections.read(vec![key.clone()], BUDGET_MS).await.unwrap().remove(0);
         assert_eq!(found, Found::Item(item.clone()), "{key:?}");
     }
-    let published: Vec<(Option<String>, String)> = cloud.services().shared.look(|state, _| {
-        state
-            .published
-            .iter()
-            .map(|message| (message.request.subject.clone(), message.request.message.clone()))
-            .collect()
-    });
-    let expected: Vec<(Option<String>, String)> =
-        alerts.into_iter().map(|(_, message)| (Some(message.subject), message.body)).collect();
-    assert_eq!(published, expected);
+    let published = cloud.services().shared.look(|state, _| state.published.clone());
+    let published = published.into_iter().map(|message| (message.request.subject, message.request.message));
+    let expected = alerts.into_iter().map(|(_, message)| (Some(message.subject), message.body));
+    assert_eq!(published.collect::<Vec<_>>(), expected.collect::<Vec<_>>());
 
     let sqs = aws_sdk_sqs::Client::new(&sdk_config);
     let received = sqs.receive_message().queue_url(failures_url).max_number_of_messages(10).send().await.unwrap();

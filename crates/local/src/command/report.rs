@@ -7,11 +7,11 @@ use cloudsim::{
     deployment::Role,
 };
 use dynoxide::DynoxideError;
-use ledger::{EntryKey, Item, entry::attribute, metric::NAMESPACE, projection::Verdict};
+use ledger::{Item, metric::NAMESPACE, projection::Verdict};
 use serde::Serialize;
 
 use crate::{
-    reconciliation::{Reconciliation, count, count_all, text},
+    reconciliation::{Reconciliation, columns, count, count_all, newest},
     services::Services,
     state::State,
 };
@@ -117,20 +117,8 @@ impl Report {
 
 /// The newest entries as a table.
 pub fn entries_table(entries: &[Item]) -> String {
-    let mut newest: Vec<&Item> = entries.iter().collect();
-    newest.sort_by_key(|entry| std::cmp::Reverse(text(entry, attribute::SK)));
     let mut rows = vec![["TENANT", "STATUS", "EVENT TYPE", "CREATED AT", "EVENT ID"].map(str::to_owned)];
-    for entry in newest.into_iter().take(ENTRIES_SHOWN_MAX) {
-        let key = EntryKey::from_item(entry);
-        let (created_at, event_id) = key.as_ref().map_or(("", ""), |key| (key.created_at(), key.event_id()));
-        rows.push([
-            text(entry, attribute::TENANT_ID),
-            text(entry, attribute::STATUS),
-            text(entry, attribute::EVENT_TYPE),
-            created_at.get(..19).unwrap_or(created_at).to_owned(),
-            event_id.to_owned(),
-        ]);
-    }
+    rows.extend(newest(entries, ENTRIES_SHOWN_MAX).into_iter().map(columns));
     table(&rows)
 }
 
@@ -157,12 +145,8 @@ pub fn guide(services: &Services, page_url: &str) -> String {
 fn given_up(services: &Services) -> u64 {
     let queues = [services.deployment.project.dead_letter_queue(), services.deployment.project.failures_queue()];
     services.shared.look(|state, now_ms| {
-        let mut messages = 0;
-        for queue in &queues {
-            let Ok(attributes) = state.sqs.queue_attributes(now_ms, queue) else { continue };
-            messages += attributes["ApproximateNumberOfMessages"].parse().unwrap_or(0);
-        }
-        messages
+        let attributes = queues.iter().filter_map(|queue| state.sqs.queue_attributes(now_ms, queue).ok());
+        attributes.filter_map(|attributes| attributes["ApproximateNumberOfMessages"].parse::<u64>().ok()).sum()
     })
 }
 

@@ -1,6 +1,6 @@
 //! One run of the command: start, seed, show, stay or leave.
 
-use std::{error::Error, io::Write, time::Instant};
+use std::{error::Error, io::Write, process::ExitCode, time::Instant};
 
 use ledger_aws::environment::variable;
 use tokio::signal::unix::{SignalKind, signal};
@@ -15,21 +15,13 @@ use crate::{
     lambda::functions,
 };
 
-/// How a run ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ending {
-    Stopped,
-    EverythingLanded,
-    NotEverythingLanded,
-}
-
-/// Runs the command to its end.
+/// Runs the command to its end: a success if it was stopped or everything landed, a failure otherwise.
 ///
 /// # Errors
 ///
 /// The cloud cannot start with these arguments, or a part of it failed. The text fits one line.
 #[expect(clippy::disallowed_methods, reason = "the report says how long a person waited, by no clock of the cloud")]
-pub async fn run(arguments: Arguments) -> Result<Ending, Box<dyn Error>> {
+pub async fn run(arguments: Arguments) -> Result<ExitCode, Box<dyn Error>> {
     let started = Instant::now();
     let options = Options {
         port: arguments.port,
@@ -45,12 +37,12 @@ pub async fn run(arguments: Arguments) -> Result<Ending, Box<dyn Error>> {
         stay(&mut cloud, &arguments, started).await
     };
     let stopped = cloud.stop().await;
-    let ending = ended?;
+    let code = ended?;
     stopped?;
-    Ok(ending)
+    Ok(code)
 }
 
-async fn once(cloud: &Cloud, arguments: &Arguments, started: Instant) -> Result<Ending, Box<dyn Error>> {
+async fn once(cloud: &Cloud, arguments: &Arguments, started: Instant) -> Result<ExitCode, Box<dyn Error>> {
     let services = cloud.services();
     let before = Before::read(services)?;
     let sent = match (arguments.seed_rate, arguments.seconds) {
@@ -67,10 +59,10 @@ async fn once(cloud: &Cloud, arguments: &Arguments, started: Instant) -> Result<
     } else {
         print(&format!("{}\n{}", report::entries_table(&reconciled.entries), report.line()));
     }
-    Ok(if report.landed { Ending::EverythingLanded } else { Ending::NotEverythingLanded })
+    Ok(if report.landed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-async fn stay(cloud: &mut Cloud, arguments: &Arguments, started: Instant) -> Result<Ending, Box<dyn Error>> {
+async fn stay(cloud: &mut Cloud, arguments: &Arguments, started: Instant) -> Result<ExitCode, Box<dyn Error>> {
     let page_url = cloud.serve_page(arguments.page_port).await?;
     let services = cloud.services();
     let before = Before::read(services)?;
@@ -83,13 +75,13 @@ async fn stay(cloud: &mut Cloud, arguments: &Arguments, started: Instant) -> Res
         if let Some(rate) = arguments.seed_rate {
             traffic::keep_sending(services, rate, arguments.invalid_ratio, None).await?;
         }
-        std::future::pending::<Result<Ending, Box<dyn Error>>>().await
+        std::future::pending::<Result<ExitCode, Box<dyn Error>>>().await
     };
     let mut terminated = signal(SignalKind::terminate())?;
     tokio::select! {
         ended = shown => ended,
-        interrupted = tokio::signal::ctrl_c() => Ok(interrupted.map(|()| Ending::Stopped)?),
-        _ = terminated.recv() => Ok(Ending::Stopped),
+        interrupted = tokio::signal::ctrl_c() => Ok(interrupted.map(|()| ExitCode::SUCCESS)?),
+        _ = terminated.recv() => Ok(ExitCode::SUCCESS),
     }
 }
 

@@ -64,14 +64,11 @@ struct Answer {
 pub async fn send(services: &Services, request: Request) -> Result<u64, TrafficError> {
     let seeder =
         services.functions.get(&services.deployment.function_name(Role::Seeder)).ok_or(TrafficError::NoSeeder)?;
-    let mut payload = json!({});
-    if let Some(count) = request.count {
-        payload["count"] = json!(count);
-        payload["tenants"] = json!(TENANTS.min(count));
-    }
-    if let Some(ratio) = request.invalid_ratio {
-        payload["invalid_ratio"] = json!(ratio);
-    }
+    let payload = json!({
+        "count": request.count,
+        "tenants": request.count.map(|count| TENANTS.min(count)),
+        "invalid_ratio": request.invalid_ratio,
+    });
     let answer: Answer = serde_json::from_slice(&invoke(&seeder, payload.to_string().into_bytes()).await?)?;
     if !answer.failed.is_empty() {
         tracing::warn!(failed = answer.failed.len(), "some events were not sent");
@@ -130,10 +127,7 @@ pub async fn until_landed(services: &Services) -> Result<Reconciliation, Traffic
     let quiet = async {
         loop {
             changes.borrow_and_update();
-            if is_quiet(services) {
-                return;
-            }
-            if changes.changed().await.is_err() {
+            if is_quiet(services) || changes.changed().await.is_err() {
                 return;
             }
         }
@@ -148,14 +142,8 @@ fn is_quiet(services: &Services) -> bool {
     // The queue first: an entry is in the table before its message is deleted, so the stream then holds all of them.
     let queue = services.deployment.project.events_queue();
     let queue_is_empty = services.shared.look(|state, now_ms| {
-        let messages = state.sqs.queue_attributes(now_ms, &queue).is_ok_and(|attributes| {
-            let count = |name: &str| attributes.get(name).and_then(|count| count.parse().ok()).unwrap_or(0_u64);
-            count("ApproximateNumberOfMessages")
-                + count("ApproximateNumberOfMessagesNotVisible")
-                + count("ApproximateNumberOfMessagesDelayed")
-                == 0
-        });
-        messages && state.queue_mapping.in_flight() == 0
+        let is_empty = state.sqs.peek(now_ms, &queue, 1).is_ok_and(|messages| messages.is_empty());
+        is_empty && state.queue_mapping.in_flight() == 0
     });
     queue_is_empty && mappings::stream_is_caught_up(services)
 }

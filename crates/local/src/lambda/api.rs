@@ -1,14 +1,18 @@
 //! The invoke REST API.
 
 use axum::{
-    body::{Body, Bytes},
-    http::{HeaderMap, Method, Response, StatusCode},
+    body::Bytes,
+    http::{HeaderMap, Method, StatusCode},
+    response::{IntoResponse, Response},
 };
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::lambda::{
-    function::{Functions, invoke},
-    invocation::FunctionError,
+use crate::{
+    lambda::{
+        function::{Functions, invoke},
+        invocation::FunctionError,
+    },
+    service::wire,
 };
 
 /// Path prefix of the REST API.
@@ -18,13 +22,7 @@ pub const PATH_PREFIX: &str = "/2015-03-31/functions/";
 const PAYLOAD_BYTES_MAX: usize = 6 * 1024 * 1024;
 
 /// Serves the invoke REST API; `path` is what follows [`PATH_PREFIX`].
-pub async fn serve(
-    functions: &Functions,
-    method: &Method,
-    path: &str,
-    headers: &HeaderMap,
-    body: Bytes,
-) -> Response<Body> {
+pub async fn serve(functions: &Functions, method: &Method, path: &str, headers: &HeaderMap, body: Bytes) -> Response {
     let (name, action) = path.split_once('/').unwrap_or((path, ""));
     let name = function_name(name);
     let Some(function) = functions.get(&name) else {
@@ -49,7 +47,7 @@ pub async fn serve(
             let ended = tokio::spawn(async move { invoke(&function, payload).await }).await;
             answer(ended.unwrap_or_else(|panic| Err(FunctionError::Exited(panic.to_string()))))
         }
-        "DryRun" => respond(StatusCode::NO_CONTENT).body(Body::empty()).expect("headers are ASCII"),
+        "DryRun" => respond(StatusCode::NO_CONTENT, ()),
         "Event" => {
             tokio::spawn(async move {
                 // AWS would try twice more, minutes later.
@@ -57,7 +55,7 @@ pub async fn serve(
                     tracing::error!(function = function.name, %error, "asynchronous invocation failed");
                 }
             });
-            respond(StatusCode::ACCEPTED).body(Body::empty()).expect("headers are ASCII")
+            respond(StatusCode::ACCEPTED, ())
         }
         other => {
             let message = format!("invocation type {other} is none of RequestResponse, Event, DryRun");
@@ -75,28 +73,23 @@ fn function_name(text: &str) -> String {
     }
 }
 
-fn answer(answer: Result<Vec<u8>, FunctionError>) -> Response<Body> {
-    let (response, body) = match answer {
-        Ok(body) => (respond(StatusCode::OK), body),
+fn answer(answer: Result<Vec<u8>, FunctionError>) -> Response {
+    match answer {
+        Ok(body) => respond(StatusCode::OK, body),
         Err(error) => {
-            let body = error.payload().to_string().into_bytes();
-            (respond(StatusCode::OK).header("x-amz-function-error", "Unhandled"), body)
+            let body = error.payload().to_string();
+            ([("x-amz-function-error", "Unhandled")], respond(StatusCode::OK, body)).into_response()
         }
-    };
-    response.body(Body::from(body)).expect("headers are ASCII")
+    }
 }
 
-fn refusal(status: StatusCode, code: &'static str, message: &str) -> Response<Body> {
-    let body: Value = json!({"Type": "User", "Message": message, "message": message});
-    respond(status).header("x-amzn-errortype", code).body(Body::from(body.to_string())).expect("headers are ASCII")
+fn refusal(status: StatusCode, code: &'static str, message: &str) -> Response {
+    let body = json!({"Type": "User", "Message": message, "message": message}).to_string();
+    ([("x-amzn-errortype", code)], respond(status, body)).into_response()
 }
 
-fn respond(status: StatusCode) -> axum::http::response::Builder {
-    Response::builder()
-        .status(status)
-        .header("content-type", "application/json")
-        .header("x-amz-executed-version", "$LATEST")
-        .header("x-amzn-requestid", uuid::Uuid::new_v4().to_string())
+fn respond(status: StatusCode, body: impl IntoResponse) -> Response {
+    ([("x-amz-executed-version", "$LATEST")], wire::respond(status, "application/json", body)).into_response()
 }
 
 #[cfg(test)]

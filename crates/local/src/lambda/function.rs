@@ -59,8 +59,7 @@ pub struct Functions {
 impl Functions {
     /// Deploys a function, in place of one of the same name.
     pub fn deploy(&self, function: Function) {
-        let mut by_name = self.by_name.write().unwrap_or_else(PoisonError::into_inner);
-        by_name.insert(function.name.clone(), Arc::new(function));
+        self.by_name.write().unwrap_or_else(PoisonError::into_inner).insert(function.name.clone(), Arc::new(function));
     }
 
     /// The function of that name.

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, future::Future, path::PathBuf, sync::Arc, time:
 
 use cloudsim::deployment::{Deployment, Role};
 use lambda_runtime::{Context, LambdaEvent};
-use ledger_aws::{EmfSink, SdkConfig, environment::ConfigError};
+use ledger_aws::environment::ConfigError;
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
@@ -24,9 +24,19 @@ use crate::{
 /// A function refuses the environment that the deployment gives it.
 pub async fn deploy(cloud: &Cloud) -> Result<(), ConfigError> {
     let sdk_config = ledger_aws::sdk_config_at(cloud.endpoint_url(), &cloud.deployment().account.region);
-    deploy_processor(cloud, &sdk_config)?;
-    deploy_seeder(cloud, &sdk_config)?;
-    deploy_projector(cloud, &sdk_config)
+
+    let config = processor::Config::from_lookup(lookup(cloud, Role::Processor))?;
+    let processor = processor::Processor::new(&sdk_config, config, Box::new(cloud.emf_sink()));
+    deploy_handler(cloud, Role::Processor, processor, |it, event| async move { it.handle(event).await });
+
+    let config = seeder::Config::from_lookup(lookup(cloud, Role::Seeder))?;
+    let seeder = seeder::Seeder::new(&sdk_config, config);
+    deploy_handler(cloud, Role::Seeder, seeder, |it, event| async move { it.handle(event).await });
+
+    let config = projector::Config::from_lookup(lookup(cloud, Role::Projector))?;
+    let projector = projector::Projector::new(&sdk_config, config, Box::new(cloud.emf_sink()));
+    deploy_handler(cloud, Role::Projector, projector, |it, event| async move { it.handle(event).await });
+    Ok(())
 }
 
 /// The environment variables that a function cannot do without. All others have the defaults that Terraform gives them.
@@ -57,48 +67,18 @@ pub fn deploy_binary(cloud: &Cloud, role: Role, program: impl Into<PathBuf>) {
     cloud.deploy(Function { name, timeout, code: Code::Process(process) });
 }
 
-fn deploy_processor(cloud: &Cloud, sdk_config: &SdkConfig) -> Result<(), ConfigError> {
-    let config = processor::Config::from_lookup(lookup(cloud, Role::Processor))?;
-    let processor = Arc::new(processor::Processor::new(sdk_config, config, emf_sink(cloud)));
-    deploy_handler(cloud, Role::Processor, move |event| {
-        let processor = processor.clone();
-        async move { processor.handle(event).await }
-    });
-    Ok(())
-}
-
-fn deploy_seeder(cloud: &Cloud, sdk_config: &SdkConfig) -> Result<(), ConfigError> {
-    let config = seeder::Config::from_lookup(lookup(cloud, Role::Seeder))?;
-    let seeder = Arc::new(seeder::Seeder::new(sdk_config, config));
-    deploy_handler(cloud, Role::Seeder, move |event| {
-        let seeder = seeder.clone();
-        async move { seeder.handle(event).await }
-    });
-    Ok(())
-}
-
-fn deploy_projector(cloud: &Cloud, sdk_config: &SdkConfig) -> Result<(), ConfigError> {
-    let config = projector::Config::from_lookup(lookup(cloud, Role::Projector))?;
-    let projector = Arc::new(projector::Projector::new(sdk_config, config, emf_sink(cloud)));
-    deploy_handler(cloud, Role::Projector, move |event| {
-        let projector = projector.clone();
-        async move { projector.handle(event).await }
-    });
-    Ok(())
-}
-
-fn emf_sink(cloud: &Cloud) -> EmfSink {
-    let sink = cloud.emf_sink();
-    Box::new(move |line| sink(line))
-}
-
 fn lookup(cloud: &Cloud, role: Role) -> impl Fn(&str) -> Option<String> {
     let environment = environment(cloud.deployment(), role);
     move |name| environment.get(name).cloned()
 }
 
-fn deploy_handler<E, R, F>(cloud: &Cloud, role: Role, handler: impl Fn(LambdaEvent<E>) -> F + Send + Sync + 'static)
-where
+fn deploy_handler<H, E, R, F>(
+    cloud: &Cloud,
+    role: Role,
+    handler: H,
+    handle: impl Fn(Arc<H>, LambdaEvent<E>) -> F + Send + Sync + 'static,
+) where
+    H: Send + Sync + 'static,
     E: DeserializeOwned + Send,
     R: Serialize,
     F: Future<Output = Result<R, lambda_runtime::Error>> + Send + 'static,
@@ -109,7 +89,7 @@ where
     let timeout = Duration::from_secs(role.timeout_seconds().into());
     let handler = Arc::new(handler);
     cloud.deploy(Function::in_process(name, timeout, move |invocation| {
-        let answer = event(&arn, invocation).map(|event| handler(event));
+        let answer = event(&arn, invocation).map(|event| handle(handler.clone(), event));
         async move {
             let response = answer?.await.map_err(|error| FunctionError::reported(error.as_ref()))?;
             serde_json::to_vec(&response).map_err(|error| FunctionError::reported(&error))

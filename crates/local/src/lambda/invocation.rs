@@ -35,14 +35,11 @@ impl FunctionError {
 
     /// What an invoker gets.
     pub fn payload(&self) -> Value {
-        match self {
-            Self::Reported { error_type, error_message } => {
-                json!({"errorType": error_type, "errorMessage": error_message})
-            }
-            Self::Exited(message) => json!({"errorType": "Runtime.ExitError", "errorMessage": message}),
-            Self::TimedOut { .. } => {
-                json!({"errorType": "Sandbox.Timedout", "errorMessage": self.to_string()})
-            }
-        }
+        let (error_type, message) = match self {
+            Self::Reported { error_type, error_message } => (error_type.as_str(), error_message.clone()),
+            Self::Exited(_) => ("Runtime.ExitError", self.to_string()),
+            Self::TimedOut { .. } => ("Sandbox.Timedout", self.to_string()),
+        };
+        json!({"errorType": error_type, "errorMessage": message})
     }
 }

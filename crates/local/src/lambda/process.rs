@@ -155,14 +155,13 @@ impl Environment {
 
 async fn forward_lines(stdout: impl AsyncRead + Unpin, sink: LineSink) {
     let mut lines = BufReader::new(stdout).lines();
-    loop {
-        match lines.next_line().await {
-            Ok(Some(line)) => sink(&line),
-            Ok(None) => return,
-            Err(error) => {
-                tracing::warn!(%error, "a function's output cannot be read");
-                return;
-            }
+    let ended = async {
+        while let Some(line) = lines.next_line().await? {
+            sink(&line);
         }
+        io::Result::Ok(())
+    };
+    if let Err(error) = ended.await {
+        tracing::warn!(%error, "a function's output cannot be read");
     }
 }

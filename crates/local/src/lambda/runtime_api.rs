@@ -12,16 +12,17 @@ use std::{
 
 use axum::{
     Router,
-    body::{Body, Bytes},
+    body::Bytes,
     extract::{DefaultBodyLimit, Path, State},
-    http::{Response, StatusCode},
+    http::StatusCode,
+    response::{IntoResponse, Response},
     routing::{get, post},
 };
 use serde_json::{Value, json};
 use tokio::{
     net::TcpListener,
     sync::{Mutex as AsyncMutex, mpsc, oneshot},
-    task::AbortHandle,
+    task::JoinSet,
 };
 
 use crate::{
@@ -36,13 +37,16 @@ const RESPONSE_BYTES_MAX: usize = 6 * 1024 * 1024 + 100 * 1024;
 /// Invocations that may wait for `next`.
 const WAITING_MAX: usize = 64;
 
+const STOPPED: &str = "the runtime API stopped";
+
 type Answer = Result<Vec<u8>, FunctionError>;
 
 /// One Runtime API on a loopback port of its own; it stops when dropped.
 pub struct RuntimeApi {
     address: String,
     shared: Arc<Shared>,
-    server: AbortHandle,
+    // Held because dropping it ends the server.
+    _server: JoinSet<io::Result<()>>,
 }
 
 struct Shared {
@@ -82,9 +86,9 @@ impl RuntimeApi {
             .with_state(shared.clone());
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let address = listener.local_addr()?.to_string();
-        let serve = axum::serve(without_delay(listener), router);
-        let server = tokio::spawn(async move { serve.await }).abort_handle();
-        Ok(Self { address, shared, server })
+        let mut server = JoinSet::new();
+        server.spawn(axum::serve(without_delay(listener), router).into_future());
+        Ok(Self { address, shared, _server: server })
     }
 
     /// The value of `AWS_LAMBDA_RUNTIME_API`: host and port.
@@ -102,16 +106,12 @@ impl RuntimeApi {
         let request_id = invocation.request_id.clone();
         let (sender, receiver) = oneshot::channel();
         let answered = async {
-            let queued = Queued { invocation, answer: sender };
-            match self.shared.waiting.send(queued).await {
-                Ok(()) => {
-                    receiver.await.unwrap_or_else(|_| Err(FunctionError::Exited("the runtime API stopped".to_owned())))
-                }
-                Err(_) => Err(FunctionError::Exited("the runtime API stopped".to_owned())),
-            }
+            self.shared.waiting.send(Queued { invocation, answer: sender }).await.ok()?;
+            receiver.await.ok()
         };
         match tokio::time::timeout(remaining, answered).await {
-            Ok(answer) => answer,
+            Ok(Some(answer)) => answer,
+            Ok(None) => Err(FunctionError::Exited(STOPPED.to_owned())),
             Err(_) => {
                 self.shared.running().remove(&request_id);
                 Err(FunctionError::TimedOut { request_id, limit: remaining })
@@ -125,18 +125,12 @@ impl RuntimeApi {
     }
 }
 
-impl Drop for RuntimeApi {
-    fn drop(&mut self) {
-        self.server.abort();
-    }
-}
-
 impl Shared {
     fn running(&self) -> std::sync::MutexGuard<'_, HashMap<String, oneshot::Sender<Answer>>> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn finish(&self, request_id: &str, answer: Answer) -> Response<Body> {
+    fn finish(&self, request_id: &str, answer: Answer) -> Response {
         let waiting = self.running().remove(request_id);
         match waiting.map(|waiting| waiting.send(answer)) {
             Some(Ok(())) => status(StatusCode::ACCEPTED, json!({"status": "OK"})),
@@ -148,41 +142,36 @@ impl Shared {
     }
 }
 
-async fn next_invocation(State(shared): State<Arc<Shared>>) -> Response<Body> {
+async fn next_invocation(State(shared): State<Arc<Shared>>) -> Response {
     let mut next = shared.next.lock().await;
-    loop {
-        let Some(queued) = next.recv().await else {
-            return status(
-                StatusCode::GONE,
-                json!({"errorType": "Stopped", "errorMessage": "the runtime API stopped"}),
-            );
-        };
+    while let Some(queued) = next.recv().await {
         // Whoever invoked has given up since.
         if queued.answer.is_closed() {
             continue;
         }
         let Invocation { request_id, payload, deadline_ms } = queued.invocation;
         shared.running().insert(request_id.clone(), queued.answer);
-        return Response::builder()
-            .header("content-type", "application/json")
-            .header("lambda-runtime-aws-request-id", &request_id)
-            .header("lambda-runtime-deadline-ms", deadline_ms.to_string())
-            .header("lambda-runtime-invoked-function-arn", &shared.function_arn)
-            .header("lambda-runtime-trace-id", trace_id())
-            .body(Body::from(payload))
-            .expect("headers are ASCII");
+        let headers = [
+            ("content-type", "application/json"),
+            ("lambda-runtime-aws-request-id", &request_id),
+            ("lambda-runtime-deadline-ms", &deadline_ms.to_string()),
+            ("lambda-runtime-invoked-function-arn", &shared.function_arn),
+            ("lambda-runtime-trace-id", &trace_id()),
+        ];
+        return (headers, payload).into_response();
     }
+    status(StatusCode::GONE, json!({"errorType": "Stopped", "errorMessage": STOPPED}))
 }
 
-async fn response(State(shared): State<Arc<Shared>>, Path(id): Path<String>, body: Bytes) -> Response<Body> {
+async fn response(State(shared): State<Arc<Shared>>, Path(id): Path<String>, body: Bytes) -> Response {
     shared.finish(&id, Ok(body.to_vec()))
 }
 
-async fn error(State(shared): State<Arc<Shared>>, Path(id): Path<String>, body: Bytes) -> Response<Body> {
+async fn error(State(shared): State<Arc<Shared>>, Path(id): Path<String>, body: Bytes) -> Response {
     shared.finish(&id, Err(reported(&body)))
 }
 
-async fn init_error(State(shared): State<Arc<Shared>>, body: Bytes) -> Response<Body> {
+async fn init_error(State(shared): State<Arc<Shared>>, body: Bytes) -> Response {
     *shared.init_error.lock().unwrap_or_else(PoisonError::into_inner) = Some(reported(&body));
     status(StatusCode::ACCEPTED, json!({"status": "OK"}))
 }
@@ -196,12 +185,8 @@ fn reported(body: &[u8]) -> FunctionError {
     }
 }
 
-fn status(status: StatusCode, body: Value) -> Response<Body> {
-    Response::builder()
-        .status(status)
-        .header("content-type", "application/json")
-        .body(Body::from(body.to_string()))
-        .expect("headers are ASCII")
+fn status(status: StatusCode, body: Value) -> Response {
+    (status, [("content-type", "application/json")], body.to_string()).into_response()
 }
 
 fn trace_id() -> String {

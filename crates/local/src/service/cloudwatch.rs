@@ -4,13 +4,14 @@
 
 use cloudsim::cloudwatch::{
     CloudWatchError, Datapoint, DatumValues, Dimension, DimensionFilter, ListMetricsRequest, Metric, MetricDataQuery,
-    MetricDataRequest, MetricDatum, StatisticsRequest,
+    MetricDataRequest, MetricDataResult, MetricDatum, StatisticsRequest,
 };
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
+use strum::VariantNames;
 
 use crate::{
-    service::wire::{ApiError, input, lenient},
+    service::wire::{ApiError, Lenient, TimeMs, request},
     state::SharedState,
 };
 
@@ -20,36 +21,140 @@ pub const NAMESPACE: &str = "http://monitoring.amazonaws.com/doc/2010-08-01/";
 /// The statistics that `GetMetricStatistics` returns as members of their own.
 const PLAIN_STATISTICS: [&str; 5] = ["SampleCount", "Average", "Sum", "Minimum", "Maximum"];
 
+/// An operation and its input.
+#[derive(Deserialize, VariantNames)]
+#[serde(rename_all_fields = "PascalCase")]
+enum Request {
+    PutMetricData { namespace: String, metric_data: Option<Vec<Datum>> },
+    GetMetricStatistics(GetMetricStatistics),
+    GetMetricData { metric_data_queries: Vec<DataQuery>, start_time: TimeMs, end_time: TimeMs, scan_by: Option<String> },
+    ListMetrics(ListMetrics),
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Datum {
+    metric_name: String,
+    #[serde(default)]
+    dimensions: Vec<WireDimension>,
+    timestamp: Option<TimeMs>,
+    value: Option<Lenient<f64>>,
+    #[serde(default)]
+    values: Vec<Lenient<f64>>,
+    #[serde(default)]
+    counts: Vec<Lenient<f64>>,
+    statistic_values: Option<StatisticValues>,
+    unit: Option<String>,
+    storage_resolution: Option<Lenient<f64>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct StatisticValues {
+    sample_count: Lenient<f64>,
+    sum: Lenient<f64>,
+    minimum: Lenient<f64>,
+    maximum: Lenient<f64>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct WireDimension {
+    name: String,
+    // Only a filter of ListMetrics may leave it out.
+    value: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct WireMetric {
+    namespace: String,
+    metric_name: String,
+    #[serde(default)]
+    dimensions: Vec<WireDimension>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct GetMetricStatistics {
+    #[serde(flatten)]
+    metric: WireMetric,
+    start_time: TimeMs,
+    end_time: TimeMs,
+    period: Lenient<f64>,
+    #[serde(default)]
+    statistics: Vec<String>,
+    #[serde(default)]
+    extended_statistics: Vec<String>,
+    unit: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct DataQuery {
+    id: String,
+    metric_stat: Option<MetricStat>,
+    label: Option<String>,
+    return_data: Option<Lenient<bool>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct MetricStat {
+    metric: WireMetric,
+    period: Lenient<f64>,
+    stat: String,
+    unit: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct ListMetrics {
+    namespace: Option<String>,
+    metric_name: Option<String>,
+    #[serde(default)]
+    dimensions: Vec<WireDimension>,
+    next_token: Option<String>,
+}
+
 /// Runs one operation.
 pub fn call(shared: &SharedState, operation: &str, body: Value) -> Result<Value, ApiError> {
-    match operation {
-        "PutMetricData" => {
-            let request: PutMetricData = input(body)?;
-            let data: Vec<MetricDatum> =
-                request.metric_data.into_iter().map(Datum::into_datum).collect::<Result<_, _>>()?;
-            shared.change(|state, now_ms| state.metrics.put(now_ms, &request.namespace, &data))?;
+    match request("CloudWatch", operation, body)? {
+        Request::PutMetricData { namespace, metric_data } => {
+            let data = metric_data.unwrap_or_default().into_iter().map(MetricDatum::try_from);
+            let data = data.collect::<Result<Vec<_>, _>>()?;
+            shared.change(|state, now_ms| state.metrics.put(now_ms, &namespace, &data))?;
             Ok(json!({}))
         }
-        "GetMetricStatistics" => get_metric_statistics(shared, input(body)?),
-        "GetMetricData" => get_metric_data(shared, input(body)?),
-        "ListMetrics" => list_metrics(shared, input(body)?),
-        _ => Err(ApiError::unknown_operation("CloudWatch", operation)),
+        Request::GetMetricStatistics(request) => get_metric_statistics(shared, request),
+        Request::GetMetricData { metric_data_queries, start_time, end_time, scan_by } => {
+            let queries = metric_data_queries.into_iter().map(MetricDataQuery::try_from);
+            let asked = MetricDataRequest {
+                queries: queries.collect::<Result<_, _>>()?,
+                start_ms: start_time.0,
+                end_ms: end_time.0,
+                newest_first: scan_by.as_deref() != Some("TimestampAscending"),
+            };
+            let results = shared.look(|state, _| state.metrics.get_metric_data(&asked))?;
+            let results: Vec<Value> = results.into_iter().map(metric_data_result).collect();
+            Ok(json!({"MetricDataResults": results, "Messages": []}))
+        }
+        Request::ListMetrics(request) => list_metrics(shared, request),
     }
 }
 
 fn get_metric_statistics(shared: &SharedState, request: GetMetricStatistics) -> Result<Value, ApiError> {
-    let label = request.metric_name.clone();
     let asked = StatisticsRequest {
-        metric: metric(request.namespace, request.metric_name, request.dimensions),
-        start_ms: request.start_time.max(0) as u64,
-        end_ms: request.end_time.max(0) as u64,
-        period_seconds: request.period as u32,
+        metric: request.metric.into(),
+        start_ms: request.start_time.0,
+        end_ms: request.end_time.0,
+        period_seconds: request.period.0 as u32,
         statistics: request.statistics.into_iter().chain(request.extended_statistics).collect(),
         unit: request.unit,
     };
     let datapoints = shared.look(|state, _| state.metrics.get_metric_statistics(&asked))?;
     let datapoints: Vec<Value> = datapoints.into_iter().map(datapoint).collect();
-    Ok(json!({"Label": label, "Datapoints": datapoints}))
+    Ok(json!({"Label": asked.metric.name, "Datapoints": datapoints}))
 }
 
 fn datapoint(datapoint: Datapoint) -> Value {
@@ -68,30 +173,15 @@ fn datapoint(datapoint: Datapoint) -> Value {
     shaped
 }
 
-fn get_metric_data(shared: &SharedState, request: GetMetricData) -> Result<Value, ApiError> {
-    let queries: Vec<MetricDataQuery> =
-        request.metric_data_queries.into_iter().map(DataQuery::into_query).collect::<Result<_, _>>()?;
-    let asked = MetricDataRequest {
-        queries,
-        start_ms: request.start_time.max(0) as u64,
-        end_ms: request.end_time.max(0) as u64,
-        newest_first: request.scan_by.as_deref() != Some("TimestampAscending"),
-    };
-    let results = shared.look(|state, _| state.metrics.get_metric_data(&asked))?;
-    let results: Vec<Value> = results
-        .into_iter()
-        .map(|result| {
-            let timestamps: Vec<f64> = result.timestamps_ms.into_iter().map(seconds).collect();
-            json!({
-                "Id": result.id,
-                "Label": result.label,
-                "Timestamps": timestamps,
-                "Values": result.values,
-                "StatusCode": "Complete",
-            })
-        })
-        .collect();
-    Ok(json!({"MetricDataResults": results, "Messages": []}))
+fn metric_data_result(result: MetricDataResult) -> Value {
+    let timestamps: Vec<f64> = result.timestamps_ms.into_iter().map(seconds).collect();
+    json!({
+        "Id": result.id,
+        "Label": result.label,
+        "Timestamps": timestamps,
+        "Values": result.values,
+        "StatusCode": "Complete",
+    })
 }
 
 fn list_metrics(shared: &SharedState, request: ListMetrics) -> Result<Value, ApiError> {
@@ -102,19 +192,13 @@ fn list_metrics(shared: &SharedState, request: ListMetrics) -> Result<Value, Api
         next_token: request.next_token,
     };
     let page = shared.look(|state, now_ms| state.metrics.list_metrics(now_ms, &asked))?;
-    let metrics: Vec<Value> = page
-        .metrics
-        .into_iter()
-        .map(|metric| {
-            let dimensions: Vec<Value> = metric
-                .dimensions
-                .into_iter()
-                .map(|dimension| json!({"Name": dimension.name, "Value": dimension.value}))
-                .collect();
-            json!({"Namespace": metric.namespace, "MetricName": metric.name, "Dimensions": dimensions})
-        })
-        .collect();
-    Ok(json!({"Metrics": metrics, "NextToken": page.next_token}))
+    let metrics = page.metrics.into_iter().map(|metric| {
+        let dimensions = metric.dimensions.into_iter();
+        let dimensions = dimensions.map(|dimension| json!({"Name": dimension.name, "Value": dimension.value}));
+        let dimensions: Vec<Value> = dimensions.collect();
+        json!({"Namespace": metric.namespace, "MetricName": metric.name, "Dimensions": dimensions})
+    });
+    Ok(json!({"Metrics": metrics.collect::<Vec<_>>(), "NextToken": page.next_token}))
 }
 
 impl From<CloudWatchError> for ApiError {
@@ -123,171 +207,55 @@ impl From<CloudWatchError> for ApiError {
     }
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct PutMetricData {
-    namespace: String,
-    #[serde(default)]
-    metric_data: Vec<Datum>,
-}
+impl TryFrom<Datum> for MetricDatum {
+    type Error = ApiError;
 
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Datum {
-    metric_name: String,
-    #[serde(default)]
-    dimensions: Vec<WireDimension>,
-    #[serde(default, deserialize_with = "lenient::optional_time_ms")]
-    timestamp: Option<i64>,
-    #[serde(default, deserialize_with = "lenient::optional_number")]
-    value: Option<f64>,
-    #[serde(default, deserialize_with = "lenient::numbers")]
-    values: Vec<f64>,
-    #[serde(default, deserialize_with = "lenient::numbers")]
-    counts: Vec<f64>,
-    statistic_values: Option<StatisticValues>,
-    unit: Option<String>,
-    #[serde(default, deserialize_with = "lenient::optional_number")]
-    storage_resolution: Option<f64>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct StatisticValues {
-    #[serde(deserialize_with = "lenient::number")]
-    sample_count: f64,
-    #[serde(deserialize_with = "lenient::number")]
-    sum: f64,
-    #[serde(deserialize_with = "lenient::number")]
-    minimum: f64,
-    #[serde(deserialize_with = "lenient::number")]
-    maximum: f64,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct WireDimension {
-    name: String,
-    // Only a filter of ListMetrics may leave it out.
-    value: Option<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct GetMetricStatistics {
-    namespace: String,
-    metric_name: String,
-    #[serde(default)]
-    dimensions: Vec<WireDimension>,
-    #[serde(deserialize_with = "lenient::time_ms")]
-    start_time: i64,
-    #[serde(deserialize_with = "lenient::time_ms")]
-    end_time: i64,
-    #[serde(deserialize_with = "lenient::number")]
-    period: f64,
-    #[serde(default)]
-    statistics: Vec<String>,
-    #[serde(default)]
-    extended_statistics: Vec<String>,
-    unit: Option<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct GetMetricData {
-    metric_data_queries: Vec<DataQuery>,
-    #[serde(deserialize_with = "lenient::time_ms")]
-    start_time: i64,
-    #[serde(deserialize_with = "lenient::time_ms")]
-    end_time: i64,
-    scan_by: Option<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct DataQuery {
-    id: String,
-    metric_stat: Option<MetricStat>,
-    label: Option<String>,
-    #[serde(default = "yes", deserialize_with = "lenient::boolean")]
-    return_data: bool,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct MetricStat {
-    metric: WireMetric,
-    #[serde(deserialize_with = "lenient::number")]
-    period: f64,
-    stat: String,
-    unit: Option<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct WireMetric {
-    namespace: String,
-    metric_name: String,
-    #[serde(default)]
-    dimensions: Vec<WireDimension>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct ListMetrics {
-    namespace: Option<String>,
-    metric_name: Option<String>,
-    #[serde(default)]
-    dimensions: Vec<WireDimension>,
-    next_token: Option<String>,
-}
-
-impl Datum {
-    fn into_datum(self) -> Result<MetricDatum, ApiError> {
-        let values = match (self.value, self.statistic_values, self.values.is_empty()) {
-            (Some(value), None, true) => DatumValues::Single(value),
+    fn try_from(datum: Datum) -> Result<Self, ApiError> {
+        let numbers = |numbers: Vec<Lenient<f64>>| numbers.into_iter().map(|number| number.0).collect();
+        let values = match (datum.value, datum.statistic_values, datum.values.is_empty()) {
+            (Some(Lenient(value)), None, true) => DatumValues::Single(value),
             (None, Some(set), true) => DatumValues::StatisticSet {
-                sample_count: set.sample_count,
-                sum: set.sum,
-                minimum: set.minimum,
-                maximum: set.maximum,
+                sample_count: set.sample_count.0,
+                sum: set.sum.0,
+                minimum: set.minimum.0,
+                maximum: set.maximum.0,
             },
-            (None, None, false) => DatumValues::Many { values: self.values, counts: self.counts },
+            (None, None, false) => DatumValues::Many { values: numbers(datum.values), counts: numbers(datum.counts) },
             _ => {
-                let message =
-                    format!("metric {} must have exactly one of Value, Values and StatisticValues", self.metric_name);
-                return Err(ApiError::renamed(
-                    "InvalidParameterCombinationException",
-                    "InvalidParameterCombination",
-                    message,
-                ));
+                let name = &datum.metric_name;
+                let message = format!("metric {name} must have exactly one of Value, Values and StatisticValues");
+                let code = "InvalidParameterCombinationException";
+                return Err(ApiError::renamed(code, "InvalidParameterCombination", message));
             }
         };
-        Ok(MetricDatum {
-            name: self.metric_name,
-            dimensions: self.dimensions.into_iter().map(Into::into).collect(),
-            timestamp_ms: self.timestamp.map(|timestamp_ms| timestamp_ms.max(0) as u64),
+        Ok(Self {
+            name: datum.metric_name,
+            dimensions: datum.dimensions.into_iter().map(Into::into).collect(),
+            timestamp_ms: datum.timestamp.map(|timestamp| timestamp.0),
             values,
-            unit: self.unit,
-            storage_resolution_seconds: self.storage_resolution.map(|seconds| seconds as u32),
+            unit: datum.unit,
+            storage_resolution_seconds: datum.storage_resolution.map(|seconds| seconds.0 as u32),
         })
     }
 }
 
-impl DataQuery {
-    fn into_query(self) -> Result<MetricDataQuery, ApiError> {
-        let Some(stat) = self.metric_stat else {
-            let message = format!("query {}: the local cloud answers MetricStat queries only, no expressions", self.id);
+impl TryFrom<DataQuery> for MetricDataQuery {
+    type Error = ApiError;
+
+    fn try_from(query: DataQuery) -> Result<Self, ApiError> {
+        let Some(stat) = query.metric_stat else {
+            let message =
+                format!("query {}: the local cloud answers MetricStat queries only, no expressions", query.id);
             return Err(ApiError::renamed("InvalidParameterValueException", "InvalidParameterValue", message));
         };
-        Ok(MetricDataQuery {
-            id: self.id,
-            label: self.label,
-            metric: metric(stat.metric.namespace, stat.metric.metric_name, stat.metric.dimensions),
-            period_seconds: stat.period as u32,
+        Ok(Self {
+            id: query.id,
+            label: query.label,
+            metric: stat.metric.into(),
+            period_seconds: stat.period.0 as u32,
             stat: stat.stat,
             unit: stat.unit,
-            return_data: self.return_data,
+            return_data: query.return_data.is_none_or(|flag| flag.0),
         })
     }
 }
@@ -304,14 +272,13 @@ impl From<WireDimension> for DimensionFilter {
     }
 }
 
-fn metric(namespace: String, name: String, dimensions: Vec<WireDimension>) -> Metric {
-    Metric { namespace, name, dimensions: dimensions.into_iter().map(Into::into).collect() }
+impl From<WireMetric> for Metric {
+    fn from(metric: WireMetric) -> Self {
+        let dimensions = metric.dimensions.into_iter().map(Into::into).collect();
+        Self { namespace: metric.namespace, name: metric.metric_name, dimensions }
+    }
 }
 
 fn seconds(timestamp_ms: u64) -> f64 {
     timestamp_ms as f64 / 1_000.0
-}
-
-fn yes() -> bool {
-    true
 }

@@ -8,7 +8,7 @@ use std::{future::Future, path::Path, time::Duration};
 
 use axum::{
     body::{Body, Bytes},
-    http::{HeaderMap, Request, Response, Uri, header},
+    http::{HeaderMap, Request, Response, header},
 };
 use cloudsim::{deployment::TTL_ATTRIBUTE, mapping::StreamRecord};
 use dynoxide::{AttributeValue, Database, DynoxideError};
@@ -18,13 +18,13 @@ use hyper_util::{
 };
 use ledger::{Attribute, Item};
 use serde::de::DeserializeOwned;
-use serde_json::{Number, Value, json};
+use serde_json::{Map, Number, Value, json};
 use tokio::net::TcpListener;
 
 use crate::service::wire::{ApiError, json as wire_json};
 
 /// How often expired items are deleted; on AWS it takes up to days.
-pub const TTL_SWEEP_INTERVAL: Duration = Duration::from_secs(60);
+pub(crate) const TTL_SWEEP_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Records read from a stream at a time, the limit of `GetRecords`.
 const RECORDS_MAX: usize = 1_000;
@@ -101,7 +101,7 @@ impl DynamoDb {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.map_err(DynamoDbError::Listen)?;
         // Accepted sockets inherit it; without it a request takes 18 ms instead of 0.7 ms.
         socket2::SockRef::from(&listener).set_tcp_nodelay(true).map_err(DynamoDbError::Listen)?;
-        let backend = listener.local_addr().map_err(DynamoDbError::Listen)?.to_string();
+        let backend = format!("http://{}/", listener.local_addr().map_err(DynamoDbError::Listen)?);
         tokio::spawn(dynoxide::server::serve_with_shutdown(listener, database.clone(), shutdown));
 
         let mut connector = HttpConnector::new();
@@ -113,11 +113,8 @@ impl DynamoDb {
     /// Forwards one request; says also whether it may have written.
     pub async fn forward(&self, operation: &str, headers: &HeaderMap, body: Bytes) -> (Response<Body>, bool) {
         let written = WRITES.contains(&operation);
-        let response = match self.exchange(operation, headers, body).await {
-            Ok(response) => response,
-            Err(error) => wire_json::encode(Err(ApiError::internal(error.to_string()))),
-        };
-        (response, written)
+        let answer = self.exchange(operation, headers, body).await;
+        (answer.unwrap_or_else(|error| wire_json::encode(Err(ApiError::internal(error.to_string())))), written)
     }
 
     /// Creates a table with its time to live, unless there is one of that name.
@@ -148,14 +145,12 @@ impl DynamoDb {
     /// through [`reveal`]. Until then a snapshot can hold them.
     pub fn stream_records(&self, stream_arn: &str, after: Option<&str>) -> Result<Vec<StreamRecord>, DynoxideError> {
         let table = stream_arn.split('/').nth(1).unwrap_or_default();
-        let mut iterator = json!({"StreamArn": stream_arn, "ShardId": Self::shard_id(table)});
-        match after {
-            Some(sequence_number) => {
-                iterator["ShardIteratorType"] = json!("AFTER_SEQUENCE_NUMBER");
-                iterator["SequenceNumber"] = json!(sequence_number);
-            }
-            None => iterator["ShardIteratorType"] = json!("TRIM_HORIZON"),
-        }
+        let iterator = json!({
+            "StreamArn": stream_arn,
+            "ShardId": Self::shard_id(table),
+            "ShardIteratorType": if after.is_some() { "AFTER_SEQUENCE_NUMBER" } else { "TRIM_HORIZON" },
+            "SequenceNumber": after,
+        });
         let iterator = self.database.get_shard_iterator(request(iterator)?)?.shard_iterator;
         let page = self.database.get_records(request(json!({"ShardIterator": iterator, "Limit": RECORDS_MAX}))?)?;
         page.records.into_iter().map(|record| self.stream_record(stream_arn, record)).collect()
@@ -163,13 +158,9 @@ impl DynamoDb {
 
     /// All items of a table.
     pub fn scan(&self, table: &str) -> Result<Vec<Item>, DynoxideError> {
-        let mut items = Vec::new();
-        let mut start = None;
+        let (mut items, mut start) = (Vec::new(), None);
         loop {
-            let mut scan = json!({"TableName": table, "ConsistentRead": true});
-            if let Some(start) = start {
-                scan["ExclusiveStartKey"] = as_json(&start)?;
-            }
+            let scan = json!({"TableName": table, "ConsistentRead": true, "ExclusiveStartKey": as_json(&start)?});
             let page = self.database.scan(request(scan)?)?;
             items.extend(page.items.unwrap_or_default().into_iter().map(to_item));
             start = page.last_evaluated_key;
@@ -189,16 +180,11 @@ impl DynamoDb {
     pub async fn sweep_ttl(&self) -> usize {
         let database = self.database.clone();
         match tokio::task::spawn_blocking(move || database.sweep_ttl()).await {
-            Ok(Ok(count)) => count,
-            Ok(Err(error)) => {
-                tracing::warn!(%error, "expired items were not deleted");
-                0
-            }
-            Err(error) => {
-                tracing::error!(%error, "deleting expired items panicked");
-                0
-            }
+            Ok(Ok(count)) => return count,
+            Ok(Err(error)) => tracing::warn!(%error, "expired items were not deleted"),
+            Err(error) => tracing::error!(%error, "deleting expired items panicked"),
         }
+        0
     }
 
     fn stream_record(
@@ -224,8 +210,7 @@ impl DynamoDb {
         body: Bytes,
     ) -> Result<Response<Body>, ForwardError> {
         let body = rewrite(body, |text| self.prepare(operation, text));
-        let uri: Uri = format!("http://{}/", self.backend).parse()?;
-        let mut request = Request::post(uri).body(Body::from(body))?;
+        let mut request = Request::post(&self.backend).body(Body::from(body))?;
         for (name, value) in headers.iter().filter(|(name, _)| !is_per_connection(name)) {
             request.headers_mut().append(name, value.clone());
         }
@@ -254,7 +239,7 @@ impl DynamoDb {
 }
 
 /// Makes text from the database's handle what it was before [`hide`].
-pub fn reveal(text: &str) -> String {
+pub(crate) fn reveal(text: &str) -> String {
     text.replace(&hide(PRIVATE_NAME), PRIVATE_NAME)
 }
 
@@ -272,8 +257,6 @@ fn rewrite(body: Bytes, rewrite: impl FnOnce(&str) -> Option<String>) -> Bytes {
 
 #[derive(Debug, thiserror::Error)]
 enum ForwardError {
-    #[error("the database's address is malformed")]
-    Address(#[from] axum::http::uri::InvalidUri),
     #[error("the request cannot be forwarded")]
     Request(#[from] axum::http::Error),
     #[error("the database did not answer")]
@@ -340,10 +323,7 @@ fn to_attribute(value: AttributeValue) -> Option<Attribute> {
         AttributeValue::S(text) => Some(Attribute::S(reveal(&text))),
         AttributeValue::N(number) => Some(Attribute::N(number)),
         AttributeValue::B(bytes) => Some(Attribute::B(bytes)),
-        AttributeValue::M(members) => match to_json(AttributeValue::M(members))? {
-            Value::Object(members) => Some(Attribute::M(members)),
-            _ => None,
-        },
+        AttributeValue::M(members) => members_to_json(members).map(Attribute::M),
         _ => None,
     }
 }
@@ -355,12 +335,13 @@ fn to_json(value: AttributeValue) -> Option<Value> {
         AttributeValue::N(number) => number.parse::<Number>().ok().map(Value::Number),
         AttributeValue::S(text) => Some(Value::String(reveal(&text))),
         AttributeValue::L(items) => items.into_iter().map(to_json).collect::<Option<_>>().map(Value::Array),
-        AttributeValue::M(members) => {
-            let members = members.into_iter().map(|(name, value)| Some((reveal(&name), to_json(value)?)));
-            members.collect::<Option<_>>().map(Value::Object)
-        }
+        AttributeValue::M(members) => members_to_json(members).map(Value::Object),
         _ => None,
     }
+}
+
+fn members_to_json(members: impl IntoIterator<Item = (String, AttributeValue)>) -> Option<Map<String, Value>> {
+    members.into_iter().map(|(name, value)| Some((reveal(&name), to_json(value)?))).collect()
 }
 
 #[cfg(test)]

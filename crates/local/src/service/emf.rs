@@ -13,13 +13,13 @@ use serde_json::Value;
 const VALUES_MAX: usize = 100;
 
 /// Reads the metric data of one line, by namespace; `None` if the line carries no metrics.
-pub fn read(line: &str) -> Option<BTreeMap<String, Vec<MetricDatum>>> {
+pub(crate) fn read(line: &str) -> Option<BTreeMap<String, Vec<MetricDatum>>> {
     if !line.contains("\"_aws\"") {
         return None;
     }
     let line: Line = serde_json::from_str(line).ok()?;
     let mut data: BTreeMap<String, Vec<MetricDatum>> = BTreeMap::new();
-    for directive in &line.metadata.directives {
+    for directive in &line.metadata.cloud_watch_metrics {
         let sets = line.dimension_sets(directive);
         for definition in &directive.metrics {
             let Some(values) = line.values(&definition.name) else { continue };
@@ -27,10 +27,10 @@ pub fn read(line: &str) -> Option<BTreeMap<String, Vec<MetricDatum>>> {
                 data.entry(directive.namespace.clone()).or_default().push(MetricDatum {
                     name: definition.name.clone(),
                     dimensions: dimensions.clone(),
-                    timestamp_ms: line.metadata.timestamp_ms,
+                    timestamp_ms: line.metadata.timestamp,
                     values: values.clone(),
                     unit: definition.unit.clone(),
-                    storage_resolution_seconds: definition.storage_resolution_seconds,
+                    storage_resolution_seconds: definition.storage_resolution,
                 });
             }
         }
@@ -47,11 +47,11 @@ struct Line {
 }
 
 #[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
 struct Metadata {
-    #[serde(rename = "Timestamp")]
-    timestamp_ms: Option<u64>,
-    #[serde(rename = "CloudWatchMetrics")]
-    directives: Vec<Directive>,
+    /// In milliseconds.
+    timestamp: Option<u64>,
+    cloud_watch_metrics: Vec<Directive>,
 }
 
 #[derive(Deserialize)]
@@ -64,13 +64,11 @@ struct Directive {
 }
 
 #[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
 struct Definition {
-    #[serde(rename = "Name")]
     name: String,
-    #[serde(rename = "Unit")]
     unit: Option<String>,
-    #[serde(rename = "StorageResolution")]
-    storage_resolution_seconds: Option<u32>,
+    storage_resolution: Option<u32>,
 }
 
 impl Line {

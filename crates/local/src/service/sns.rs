@@ -6,16 +6,17 @@ use std::collections::BTreeMap;
 
 use cloudsim::{
     Account,
-    sns::{self, Delivery, PublishRequest, SnsError},
+    sns::{Delivery, PublishRequest, SnsError, Subscription},
     sqs::SendRequest,
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
+use strum::VariantNames;
 
 use crate::{
     service::{
         sqs::{Attribute, message_attributes},
-        wire::{ApiError, input},
+        wire::{ApiError, request},
     },
     state::{SharedState, State},
 };
@@ -23,81 +24,104 @@ use crate::{
 /// XML namespace of SNS answers.
 pub const NAMESPACE: &str = "http://sns.amazonaws.com/doc/2010-03-31/";
 
+type Attributes = BTreeMap<String, String>;
+
+/// An operation and its input.
+#[derive(Deserialize, VariantNames)]
+#[serde(rename_all_fields = "PascalCase")]
+enum Request {
+    CreateTopic { name: String, attributes: Option<Attributes> },
+    DeleteTopic { topic_arn: String },
+    ListTopics {},
+    GetTopicAttributes { topic_arn: String },
+    SetTopicAttributes(SetAttribute),
+    Subscribe { topic_arn: String, protocol: String, endpoint: Option<String>, attributes: Option<Attributes> },
+    Unsubscribe { subscription_arn: String },
+    GetSubscriptionAttributes { subscription_arn: String },
+    SetSubscriptionAttributes(SetAttribute),
+    ListSubscriptions {},
+    ListSubscriptionsByTopic { topic_arn: String },
+    Publish(Publish),
+}
+
+/// One attribute of a topic or a subscription.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct SetAttribute {
+    #[serde(default, alias = "TopicArn", alias = "SubscriptionArn")]
+    arn: String,
+    attribute_name: String,
+    #[serde(default)]
+    attribute_value: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Publish {
+    // AWS takes a target in its place.
+    #[serde(alias = "TargetArn")]
+    topic_arn: String,
+    message: String,
+    subject: Option<String>,
+    #[serde(default)]
+    message_attributes: BTreeMap<String, Attribute>,
+}
+
 /// Runs one operation.
 pub fn call(shared: &SharedState, operation: &str, body: Value) -> Result<Value, ApiError> {
-    match operation {
-        "CreateTopic" => {
-            let request: CreateTopic = input(body)?;
-            let arn = shared.change(|state, _| state.sns.create_topic(&request.name, &request.attributes))?;
-            Ok(json!({"TopicArn": arn}))
+    Ok(match request("SNS", operation, body)? {
+        Request::CreateTopic { name, attributes } => {
+            json!({"TopicArn": shared.change(|state, _| state.sns.create_topic(&name, &attributes.unwrap_or_default()))?})
         }
-        "DeleteTopic" => {
-            let request: Topic = input(body)?;
-            shared.change(|state, _| state.sns.delete_topic(&request.topic_arn));
-            Ok(json!({}))
+        Request::DeleteTopic { topic_arn } => {
+            shared.change(|state, _| state.sns.delete_topic(&topic_arn));
+            json!({})
         }
-        "ListTopics" => {
+        Request::ListTopics {} => {
             let arns = shared.look(|state, _| state.sns.topic_arns());
-            let topics: Vec<Value> = arns.into_iter().map(|arn| json!({"TopicArn": arn})).collect();
-            Ok(json!({"Topics": topics}))
+            json!({"Topics": arns.into_iter().map(|arn| json!({"TopicArn": arn})).collect::<Vec<_>>()})
         }
-        "GetTopicAttributes" => {
-            let request: Topic = input(body)?;
-            let attributes = shared.look(|state, _| state.sns.topic_attributes(&request.topic_arn))?;
-            Ok(json!({"Attributes": attributes}))
+        Request::GetTopicAttributes { topic_arn } => {
+            json!({"Attributes": shared.look(|state, _| state.sns.topic_attributes(&topic_arn))?})
         }
-        "SetTopicAttributes" => {
-            let request: SetAttribute = input(body)?;
-            let (name, value) = (&request.attribute_name, &request.attribute_value);
-            shared.change(|state, _| state.sns.set_topic_attribute(&request.topic_arn, name, value))?;
-            Ok(json!({}))
+        Request::SetTopicAttributes(SetAttribute { arn, attribute_name, attribute_value }) => {
+            shared.change(|state, _| state.sns.set_topic_attribute(&arn, &attribute_name, &attribute_value))?;
+            json!({})
         }
-        "Subscribe" => {
-            let request: Subscribe = input(body)?;
-            let arn = shared.change(|state, _| state.sns.subscribe(request.into()))?;
-            Ok(json!({"SubscriptionArn": arn}))
+        Request::Subscribe { topic_arn, protocol, endpoint, attributes } => {
+            let (endpoint, attributes) = (endpoint.unwrap_or_default(), attributes.unwrap_or_default());
+            let subscription = Subscription { topic_arn, protocol, endpoint, attributes };
+            json!({"SubscriptionArn": shared.change(|state, _| state.sns.subscribe(subscription))?})
         }
-        "Unsubscribe" => {
-            let request: Subscription = input(body)?;
-            shared.change(|state, _| state.sns.unsubscribe(&request.subscription_arn));
-            Ok(json!({}))
+        Request::Unsubscribe { subscription_arn } => {
+            shared.change(|state, _| state.sns.unsubscribe(&subscription_arn));
+            json!({})
         }
-        "GetSubscriptionAttributes" => {
-            let request: Subscription = input(body)?;
-            let attributes = shared.look(|state, _| state.sns.subscription_attributes(&request.subscription_arn))?;
-            Ok(json!({"Attributes": attributes}))
+        Request::GetSubscriptionAttributes { subscription_arn } => {
+            json!({"Attributes": shared.look(|state, _| state.sns.subscription_attributes(&subscription_arn))?})
         }
-        "SetSubscriptionAttributes" => {
-            let request: SetAttribute = input(body)?;
-            let (name, value) = (&request.attribute_name, &request.attribute_value);
-            shared.change(|state, _| state.sns.set_subscription_attribute(&request.subscription_arn, name, value))?;
-            Ok(json!({}))
+        Request::SetSubscriptionAttributes(SetAttribute { arn, attribute_name, attribute_value }) => {
+            shared.change(|state, _| state.sns.set_subscription_attribute(&arn, &attribute_name, &attribute_value))?;
+            json!({})
         }
-        "ListSubscriptions" => list_subscriptions(shared, None),
-        "ListSubscriptionsByTopic" => {
-            let request: Topic = input(body)?;
-            list_subscriptions(shared, Some(&request.topic_arn))
-        }
-        "Publish" => publish(shared, input(body)?),
-        _ => Err(ApiError::unknown_operation("SNS", operation)),
-    }
+        Request::ListSubscriptions {} => list_subscriptions(shared, None)?,
+        Request::ListSubscriptionsByTopic { topic_arn } => list_subscriptions(shared, Some(&topic_arn))?,
+        Request::Publish(request) => publish(shared, request)?,
+    })
 }
 
 fn list_subscriptions(shared: &SharedState, topic_arn: Option<&str>) -> Result<Value, ApiError> {
-    let subscriptions = shared.look(|state, _| state.sns.subscriptions(topic_arn))?;
-    let subscriptions: Vec<Value> = subscriptions
-        .into_iter()
-        .map(|(subscription_arn, subscription)| {
-            json!({
-                "SubscriptionArn": subscription_arn,
-                "TopicArn": subscription.topic_arn,
-                "Protocol": subscription.protocol,
-                "Endpoint": subscription.endpoint,
-                "Owner": Account::default().id,
-            })
+    let subscriptions = shared.look(|state, _| state.sns.subscriptions(topic_arn))?.into_iter();
+    let subscriptions = subscriptions.map(|(subscription_arn, subscription)| {
+        json!({
+            "SubscriptionArn": subscription_arn,
+            "TopicArn": subscription.topic_arn,
+            "Protocol": subscription.protocol,
+            "Endpoint": subscription.endpoint,
+            "Owner": Account::default().id,
         })
-        .collect();
-    Ok(json!({"Subscriptions": subscriptions}))
+    });
+    Ok(json!({"Subscriptions": subscriptions.collect::<Vec<_>>()}))
 }
 
 fn publish(shared: &SharedState, request: Publish) -> Result<Value, ApiError> {
@@ -135,70 +159,4 @@ impl From<SnsError> for ApiError {
         }
         refused
     }
-}
-
-impl From<Subscribe> for sns::Subscription {
-    fn from(request: Subscribe) -> Self {
-        Self {
-            topic_arn: request.topic_arn,
-            protocol: request.protocol,
-            endpoint: request.endpoint,
-            attributes: request.attributes,
-        }
-    }
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct CreateTopic {
-    name: String,
-    #[serde(default)]
-    attributes: BTreeMap<String, String>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Topic {
-    topic_arn: String,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Subscription {
-    subscription_arn: String,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct SetAttribute {
-    #[serde(default)]
-    topic_arn: String,
-    #[serde(default)]
-    subscription_arn: String,
-    attribute_name: String,
-    #[serde(default)]
-    attribute_value: String,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Subscribe {
-    topic_arn: String,
-    protocol: String,
-    #[serde(default)]
-    endpoint: String,
-    #[serde(default)]
-    attributes: BTreeMap<String, String>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Publish {
-    // AWS takes a target in its place.
-    #[serde(alias = "TargetArn")]
-    topic_arn: String,
-    message: String,
-    subject: Option<String>,
-    #[serde(default)]
-    message_attributes: BTreeMap<String, Attribute>,
 }

@@ -8,9 +8,17 @@ pub mod cbor;
 pub mod json;
 pub mod query;
 
-use axum::http::StatusCode;
-use serde::de::DeserializeOwned;
-use serde_json::Value;
+use axum::{
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
+use serde::{
+    Deserialize, Deserializer,
+    de::{DeserializeOwned, Error},
+};
+use serde_json::{Value, json};
+use strum::VariantNames;
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 /// A refusal in AWS terms: every SDK turns it into its typed error.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -55,9 +63,23 @@ impl ApiError {
     }
 }
 
-/// Reads an operation's input; a malformed one is the caller's error.
-pub fn input<T: DeserializeOwned>(value: Value) -> Result<T, ApiError> {
-    serde_json::from_value(value)
+/// An answer with a request id of its own.
+pub fn respond(status: StatusCode, content_type: &str, body: impl IntoResponse) -> Response {
+    let request_id = uuid::Uuid::new_v4().to_string();
+    (status, [("content-type", content_type), ("x-amzn-requestid", &request_id)], body).into_response()
+}
+
+/// Reads a request: the variant of `T` that is named as the operation, with its input; a malformed one is the caller's
+/// error.
+pub fn request<T: DeserializeOwned + VariantNames>(
+    service: &str,
+    operation: &str,
+    input: Value,
+) -> Result<T, ApiError> {
+    if !T::VARIANTS.contains(&operation) {
+        return Err(ApiError::unknown_operation(service, operation));
+    }
+    serde_json::from_value(json!({ operation: input }))
         .map_err(|error| ApiError::renamed("SerializationException", "MalformedInput", error.to_string()))
 }
 
@@ -66,60 +88,33 @@ fn is_time(member: &str) -> bool {
     member.ends_with("Timestamp") || member.ends_with("Timestamps")
 }
 
-/// Readers for members that awsQuery can only send as text.
-pub mod lenient {
-    use serde::{Deserialize, Deserializer, de::Error};
-    use serde_json::Value;
-    use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+/// A number or a flag, or text that is one: awsQuery can only send text.
+#[derive(Clone, Copy)]
+pub struct Lenient<T>(pub T);
 
-    /// A number, or text that is one.
-    pub fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
-        parse_number(&Value::deserialize(deserializer)?).ok_or_else(|| D::Error::custom("expected a number"))
-    }
-
-    /// A list of numbers, or of text that are numbers.
-    pub fn numbers<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<f64>, D::Error> {
-        let values = Vec::<Value>::deserialize(deserializer)?;
-        let numbers: Option<Vec<f64>> = values.iter().map(parse_number).collect();
-        numbers.ok_or_else(|| D::Error::custom("expected a list of numbers"))
-    }
-
-    /// A number that may be absent.
-    pub fn optional_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D::Error> {
-        number(deserializer).map(Some)
-    }
-
-    /// Seconds since 1970, as a number or as RFC 3339 text, in milliseconds.
-    pub fn optional_time_ms<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i64>, D::Error> {
-        time_ms(deserializer).map(Some)
-    }
-
-    /// Like [`optional_time_ms`], for a required member.
-    pub fn time_ms<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i64, D::Error> {
-        let value = Value::deserialize(deserializer)?;
-        if let Some(seconds) = parse_number(&value) {
-            return Ok((seconds * 1000.0).round() as i64);
-        }
-        let text = value.as_str().unwrap_or_default();
-        let moment = OffsetDateTime::parse(text, &Rfc3339).map_err(D::Error::custom)?;
-        Ok((moment.unix_timestamp_nanos() / 1_000_000) as i64)
-    }
-
-    /// `true` or `"true"`.
-    pub fn boolean<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
-        match Value::deserialize(deserializer)? {
-            Value::Bool(flag) => Ok(flag),
-            Value::String(text) => text.to_ascii_lowercase().parse().map_err(D::Error::custom),
-            _ => Err(D::Error::custom("expected a boolean")),
-        }
-    }
-
-    fn parse_number(value: &Value) -> Option<f64> {
-        let number = match value {
-            Value::Number(number) => number.as_f64(),
-            Value::String(text) => text.parse().ok(),
-            _ => None,
+impl<'de, T: DeserializeOwned> Deserialize<'de> for Lenient<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let read = match Value::deserialize(deserializer)? {
+            Value::String(text) => serde_json::from_str(&text.to_ascii_lowercase()),
+            value => serde_json::from_value(value),
         };
-        number.filter(|number| number.is_finite())
+        read.map(Self).map_err(D::Error::custom)
+    }
+}
+
+/// Milliseconds since 1970, sent as seconds or as RFC 3339 text; what lies before is 1970.
+#[derive(Clone, Copy, Deserialize)]
+#[serde(try_from = "Value")]
+pub struct TimeMs(pub u64);
+
+impl TryFrom<Value> for TimeMs {
+    type Error = time::error::Parse;
+
+    fn try_from(value: Value) -> Result<Self, time::error::Parse> {
+        if let Ok(Lenient(seconds)) = Lenient::<f64>::deserialize(&value) {
+            return Ok(Self((seconds * 1000.0).round() as u64));
+        }
+        let moment = OffsetDateTime::parse(value.as_str().unwrap_or_default(), &Rfc3339)?;
+        Ok(Self((moment.unix_timestamp_nanos() / 1_000_000).max(0) as u64))
     }
 }

@@ -4,14 +4,15 @@
 use std::io::Read;
 
 use axum::{
-    body::{Body, Bytes},
-    http::{HeaderMap, Response, StatusCode},
+    body::Bytes,
+    http::{HeaderMap, StatusCode},
+    response::{IntoResponse, Response},
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
 use ciborium::Value as Cbor;
 use serde_json::{Map, Number, Value, json};
 
-use super::{ApiError, is_time};
+use super::{ApiError, is_time, respond};
 
 /// Limit of an unpacked body: CloudWatch takes 1 MB.
 const BODY_BYTES_MAX: u64 = 1024 * 1024;
@@ -46,7 +47,7 @@ pub fn decode(body: &Bytes) -> Result<Value, ApiError> {
 }
 
 /// Writes an answer.
-pub fn encode(answer: Result<Value, ApiError>) -> Response<Body> {
+pub fn encode(answer: Result<Value, ApiError>) -> Response {
     let (status, output) = match answer {
         Ok(output) => (StatusCode::OK, output),
         Err(error) => {
@@ -56,13 +57,7 @@ pub fn encode(answer: Result<Value, ApiError>) -> Response<Body> {
     };
     let mut body = Vec::new();
     ciborium::into_writer(&to_cbor("", &output), &mut body).expect("writing to memory cannot fail");
-    Response::builder()
-        .status(status)
-        .header("content-type", "application/cbor")
-        .header("smithy-protocol", "rpc-v2-cbor")
-        .header("x-amzn-requestid", uuid::Uuid::new_v4().to_string())
-        .body(Body::from(body))
-        .expect("headers are ASCII")
+    ([("smithy-protocol", "rpc-v2-cbor")], respond(status, "application/cbor", body)).into_response()
 }
 
 fn from_cbor(cbor: Cbor) -> Value {

@@ -1,12 +1,13 @@
 //! awsJson 1.0: the operation in `x-amz-target`, a JSON object each way.
 
 use axum::{
-    body::{Body, Bytes},
-    http::{Response, StatusCode},
+    body::Bytes,
+    http::StatusCode,
+    response::{IntoResponse, Response},
 };
 use serde_json::{Value, json};
 
-use super::ApiError;
+use super::{ApiError, respond};
 
 const CONTENT_TYPE: &str = "application/x-amz-json-1.0";
 
@@ -19,16 +20,13 @@ pub fn decode(body: &Bytes) -> Result<Value, ApiError> {
 }
 
 /// Writes an answer.
-pub fn encode(answer: Result<Value, ApiError>) -> Response<Body> {
-    let response = Response::builder()
-        .header("content-type", CONTENT_TYPE)
-        .header("x-amzn-requestid", uuid::Uuid::new_v4().to_string());
-    let response = match answer {
-        Ok(output) => response.status(StatusCode::OK).body(Body::from(output.to_string())),
-        Err(error) => response
-            .status(error.status)
-            .header("x-amzn-query-error", format!("{};{}", error.query_code, error.fault()))
-            .body(Body::from(json!({"__type": error.code, "message": error.message}).to_string())),
-    };
-    response.expect("headers are ASCII")
+pub fn encode(answer: Result<Value, ApiError>) -> Response {
+    match answer {
+        Ok(output) => respond(StatusCode::OK, CONTENT_TYPE, output.to_string()),
+        Err(error) => {
+            let query_error = format!("{};{}", error.query_code, error.fault());
+            let body = json!({"__type": error.code, "message": error.message}).to_string();
+            ([("x-amzn-query-error", query_error)], respond(error.status, CONTENT_TYPE, body)).into_response()
+        }
+    }
 }

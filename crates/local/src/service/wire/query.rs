@@ -6,10 +6,10 @@
 use std::collections::BTreeMap;
 
 use axum::{
-    body::Body,
-    http::{Response, StatusCode},
+    http::StatusCode,
+    response::{IntoResponse, Response},
 };
-use serde_json::{Map, Value};
+use serde_json::Value;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use super::{ApiError, is_time};
@@ -42,16 +42,12 @@ pub fn decode(body: &[u8]) -> Result<Form, ApiError> {
             path => root.insert(path, value.into_owned())?,
         }
     }
-    let input = match root.into_value() {
-        Value::Object(members) => Value::Object(members),
-        _ => Value::Object(Map::new()),
-    };
-    Ok(Form { action, version, input })
+    Ok(Form { action, version, input: root.into_value() })
 }
 
 /// Writes an answer to `action` in the namespace of its service.
-pub fn encode(action: &str, namespace: &str, answer: Result<Value, ApiError>) -> Response<Body> {
-    let request_id = uuid::Uuid::new_v4();
+pub fn encode(action: &str, namespace: &str, answer: Result<Value, ApiError>) -> Response {
+    let request_id = uuid::Uuid::new_v4().to_string();
     let (status, xml) = match answer {
         Ok(output) => {
             let mut result = String::new();
@@ -73,12 +69,7 @@ pub fn encode(action: &str, namespace: &str, answer: Result<Value, ApiError>) ->
             (error.status, xml)
         }
     };
-    Response::builder()
-        .status(status)
-        .header("content-type", "text/xml")
-        .header("x-amzn-requestid", request_id.to_string())
-        .body(Body::from(xml))
-        .expect("headers are ASCII")
+    (status, [("content-type", "text/xml"), ("x-amzn-requestid", &request_id)], xml).into_response()
 }
 
 /// Escapes text for XML and HTML, in elements and in quoted attributes. Control characters that XML 1.0 cannot hold
@@ -106,26 +97,18 @@ struct Node {
     members: BTreeMap<Part, Self>,
 }
 
-/// One part of a dotted name; numbers sort as numbers, so that `member.10` follows `member.9`.
-#[derive(PartialEq, Eq, PartialOrd, Ord)]
-enum Part {
-    Index(usize),
-    Name(String),
-}
+/// One part of a dotted name, after the number it is, if it is one: so `member.10` follows `member.9`.
+type Part = (Option<usize>, String);
 
 impl Node {
     fn insert(&mut self, path: &str, text: String) -> Result<(), ApiError> {
         let mut node = self;
         for (depth, part) in path.split('.').enumerate() {
             if depth == DEPTH_MAX {
-                return Err(ApiError::renamed(
-                    "SerializationException",
-                    "MalformedInput",
-                    "member name nested too deep",
-                ));
+                let message = "member name nested too deep";
+                return Err(ApiError::renamed("SerializationException", "MalformedInput", message));
             }
-            let part = part.parse().map(Part::Index).unwrap_or_else(|_| Part::Name(part.to_owned()));
-            node = node.members.entry(part).or_default();
+            node = node.members.entry((part.parse().ok(), part.to_owned())).or_default();
         }
         node.text = Some(text);
         Ok(())
@@ -136,31 +119,25 @@ impl Node {
             return Value::String(text);
         }
         if self.members.len() == 1 {
-            if let Some(list) = self.members.remove(&Part::Name("member".to_owned())) {
+            if let Some(list) = self.take("member") {
                 return Value::Array(list.members.into_values().map(Self::into_value).collect());
             }
-            if let Some(map) = self.members.remove(&Part::Name("entry".to_owned())) {
+            if let Some(map) = self.take("entry") {
                 return Value::Object(map.members.into_values().filter_map(Self::into_entry).collect());
             }
         }
-        let members = self.members.into_iter().map(|(part, node)| (part.into_name(), node.into_value()));
+        let members = self.members.into_iter().map(|((_, name), node)| (name, node.into_value()));
         Value::Object(members.collect())
     }
 
     fn into_entry(mut self) -> Option<(String, Value)> {
-        let mut take = |name: &str| self.members.remove(&Part::Name(name.to_owned()));
-        let key = take("key").or_else(|| take("Name"))?.text?;
-        let value = take("value").or_else(|| take("Value"))?;
+        let key = self.take("key").or_else(|| self.take("Name"))?.text?;
+        let value = self.take("value").or_else(|| self.take("Value"))?;
         Some((key, value.into_value()))
     }
-}
 
-impl Part {
-    fn into_name(self) -> String {
-        match self {
-            Self::Index(index) => index.to_string(),
-            Self::Name(name) => name,
-        }
+    fn take(&mut self, name: &str) -> Option<Self> {
+        self.members.remove(&(None, name.to_owned()))
     }
 }
 
