@@ -154,10 +154,8 @@ mod tests {
 
     #[test]
     fn a_number_attribute_holds_a_number() {
-        let number = |text: &str| MessageAttribute {
-            data_type: "Number.int".to_owned(),
-            value: AttributeValue::Text(text.to_owned()),
-        };
+        let number =
+            |text: &str| MessageAttribute { data_type: "Number.int".to_owned(), ..MessageAttribute::string(text) };
         assert_eq!(fault("n", &number("-1.5e3")), None);
         assert!(fault("n", &number("many")).is_some());
     }

@@ -48,6 +48,7 @@ fn mapping_cases() -> Vec<Case<MappingSettings>> {
     let out_of_range = Some((ValidationException, None));
     let case = |source, recorded, settings, refused| Case { source, recorded, settings, refused };
     let on = |source, settings, refused| case(source, Some("2026-09-17"), settings, refused);
+    let undated = |source, settings, refused| case(source, None, settings, refused);
     let on_page = |settings, refused| case(CREATE_MAPPING, None, settings, refused);
 
     let window = |seconds| MappingSettings { tumbling_window_seconds: Some(seconds), ..stream() };
@@ -57,6 +58,9 @@ fn mapping_cases() -> Vec<Case<MappingSettings>> {
         starting_position: position.map(str::to_owned),
         ..MappingSettings::of(EventSource::Stream)
     };
+    let size = |records| MappingSettings { batch_size: Some(records), ..stream() };
+    let gathering = |seconds| MappingSettings { batching_window_seconds: Some(seconds), ..stream() };
+    let parallel = |factor| MappingSettings { parallelization_factor: Some(factor), ..stream() };
     let retries = |attempts| MappingSettings { retry_attempts_max: Some(attempts), ..stream() };
     let to = |destination| MappingSettings { on_failure: Some(destination), ..stream() };
     let window_words =
@@ -102,25 +106,13 @@ fn mapping_cases() -> Vec<Case<MappingSettings>> {
         on("stream_mapping/stream-record-age-range", age(-1), None),
         on("stream_mapping/stream-record-age-range", age(60), None),
         on("stream_mapping/stream-record-age-range", age(604_800), None),
-        on(
-            "stream_mapping/stream-batch-over-10000",
-            MappingSettings { batch_size: Some(10_001), ..stream() },
-            out_of_range,
-        ),
-        on_page(MappingSettings { batch_size: Some(10_000), ..stream() }, None),
-        on_page(MappingSettings { batch_size: Some(0), ..stream() }, out_of_range),
-        on(
-            "stream_mapping/stream-batching-window-over-300",
-            MappingSettings { batching_window_seconds: Some(301), ..stream() },
-            out_of_range,
-        ),
-        on_page(MappingSettings { batching_window_seconds: Some(300), ..stream() }, None),
-        on(
-            "stream_mapping/stream-parallelization-over-10",
-            MappingSettings { parallelization_factor: Some(11), ..stream() },
-            out_of_range,
-        ),
-        on_page(MappingSettings { parallelization_factor: Some(10), ..stream() }, None),
+        on("stream_mapping/stream-batch-over-10000", size(10_001), out_of_range),
+        on_page(size(10_000), None),
+        on_page(size(0), out_of_range),
+        on("stream_mapping/stream-batching-window-over-300", gathering(301), out_of_range),
+        on_page(gathering(300), None),
+        on("stream_mapping/stream-parallelization-over-10", parallel(11), out_of_range),
+        on_page(parallel(10), None),
         on_page(retries(10_001), out_of_range),
         on_page(retries(-2), out_of_range),
         on_page(retries(-1), None),
@@ -147,16 +139,15 @@ fn mapping_cases() -> Vec<Case<MappingSettings>> {
             MappingSettings { has_on_success: true, ..stream() },
             invalid(None),
         ),
-        case("stream_mapping/stream-fifo-destination-refused", None, to(Destination::Fifo), invalid(None)),
+        undated("stream_mapping/stream-fifo-destination-refused", to(Destination::Fifo), invalid(None)),
         on_page(to(Destination::Standard), None),
         on(
             "stream_mapping/stream-needs-source-rights",
             MappingSettings { source_actions: role(&[]), ..stream() },
             invalid(None),
         ),
-        case(
+        undated(
             "stream_mapping/stream-needs-source-rights-without-list-streams",
-            None,
             MappingSettings { source_actions: role(&stream_rights), ..stream() },
             None,
         ),
@@ -186,15 +177,13 @@ fn mapping_cases() -> Vec<Case<MappingSettings>> {
         on_page(concurrency(1), out_of_range),
         on_page(concurrency(1_001), out_of_range),
         on_page(concurrency(1_000), None),
-        case(
+        undated(
             "sqs_mapping/sqs-mapping-concurrency-excludes-provisioned-pollers",
-            None,
             MappingSettings { has_provisioned_pollers: true, ..concurrency(2) },
             invalid(None),
         ),
-        case(
+        undated(
             "sqs_mapping/sqs-mapping-visibility-at-least-function-timeout",
-            None,
             visibility(standard(), 30, 60),
             invalid(None),
         ),
@@ -205,9 +194,8 @@ fn mapping_cases() -> Vec<Case<MappingSettings>> {
             MappingSettings { on_failure: Some(Destination::Standard), ..standard() },
             invalid(Some("Unsupported DestinationConfig parameter for given event source mapping type.")),
         ),
-        case(
+        undated(
             "sqs_mapping/sqs-mapping-needs-three-queue-rights",
-            None,
             MappingSettings { source_actions: role(&queue_rights[..2]), ..fifo() },
             invalid(None),
         ),

@@ -35,11 +35,11 @@ fn message(topic_arn: &str) -> PublishRequest {
 }
 
 fn number(text: &str) -> MessageAttribute {
-    MessageAttribute { data_type: "Number".to_owned(), value: AttributeValue::Text(text.to_owned()) }
+    MessageAttribute { data_type: "Number".to_owned(), ..MessageAttribute::string(text) }
 }
 
 fn array(text: &str) -> MessageAttribute {
-    MessageAttribute { data_type: "String.Array".to_owned(), value: AttributeValue::Text(text.to_owned()) }
+    MessageAttribute { data_type: "String.Array".to_owned(), ..MessageAttribute::string(text) }
 }
 
 /// Says whether a subscription with this policy gets a message with these attributes.
