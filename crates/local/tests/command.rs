@@ -23,18 +23,16 @@ async fn run(arguments: &[&str]) -> std::process::Output {
     tokio::time::timeout(LIMIT, command(arguments).output()).await.expect("the command ends").unwrap()
 }
 
-async fn run_json(arguments: &[&str]) -> (bool, Value) {
+/// The report of a run in which everything landed.
+async fn report(arguments: &[&str]) -> Value {
     let output = run(arguments).await;
-    let text = String::from_utf8(output.stdout).unwrap();
-    let report =
-        serde_json::from_str(&text).unwrap_or_else(|_| panic!("{text}{}", String::from_utf8_lossy(&output.stderr)));
-    (output.status.success(), report)
+    assert!(output.status.success(), "{output:?}");
+    serde_json::from_slice(&output.stdout).unwrap()
 }
 
 #[tokio::test]
 async fn once_sends_every_sample_and_all_of_it_lands() {
-    let (succeeded, report) = run_json(&["--once", "--json", "--port", "0"]).await;
-    assert!(succeeded, "{report}");
+    let report = report(&["--once", "--json", "--port", "0"]).await;
     assert_eq!((&report["sent"], &report["ready"], &report["projected"]), (&5.into(), &5.into(), &5.into()));
     assert_eq!((&report["invalid"], &report["alerts"]), (&0.into(), &0.into()));
     let metrics = report["metrics"].as_array().unwrap();
@@ -46,21 +44,9 @@ async fn once_sends_every_sample_and_all_of_it_lands() {
 
 #[tokio::test]
 async fn invalid_events_are_recorded_and_alerted() {
-    let (succeeded, report) = run_json(&["--once", "--json", "--port", "0", "--invalid-ratio", "1"]).await;
-    assert!(succeeded, "{report}");
+    let report = report(&["--once", "--json", "--port", "0", "--invalid-ratio", "1"]).await;
     assert_eq!((&report["ready"], &report["invalid"], &report["projected"]), (&0.into(), &5.into(), &5.into()));
     assert_eq!(report["alerts"], 5, "one for each event type");
-}
-
-#[tokio::test]
-async fn a_data_directory_keeps_the_ledger_between_runs() {
-    let data = empty_folder("kept_between_runs");
-    let arguments = ["--once", "--json", "--port", "0", "--data-dir", data.to_str().unwrap()];
-    let (succeeded, first) = run_json(&arguments).await;
-    assert!(succeeded, "{first}");
-    let (succeeded, second) = run_json(&arguments).await;
-    assert!(succeeded, "{second}");
-    assert_eq!((&second["sent"], &second["ready"], &second["projected"]), (&5.into(), &10.into(), &10.into()));
 }
 
 #[tokio::test]
@@ -68,14 +54,18 @@ async fn bad_usage_is_one_line_that_says_what_to_do() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port().to_string();
     let file = Path::new(env!("CARGO_BIN_EXE_local")).join("data");
+    let file = file.to_str().unwrap();
+    let stop = format!("port {port} is in use: stop the program that uses it, or choose another with");
+    let (endpoint, page) = (format!("{stop} --port "), format!("{stop} --page-port "));
+    let unwritable = format!("cannot write to the data directory {file}: choose another with --data-dir");
     let cases: [(&[&str], &str); 7] = [
         (&["--bogus"], "--help"),
         (&["--invalid-ratio", "1.5"], "a number from 0 to 1"),
         (&["--seed-rate", "0"], "1..=1000"),
         (&["--json"], "--once"),
-        (&["--port", &port], "stop the program that uses it"),
-        (&["--port", "0", "--page-port", &port], "--page-port"),
-        (&["--port", "0", "--data-dir", file.to_str().unwrap()], "choose another with --data-dir"),
+        (&["--port", &port], &endpoint),
+        (&["--port", "0", "--page-port", &port], &page),
+        (&["--port", "0", "--data-dir", file], &unwritable),
     ];
     for (arguments, hint) in cases {
         let output = run(arguments).await;
@@ -139,26 +129,25 @@ async fn what_it_prints_works_when_pasted() {
 }
 
 #[tokio::test]
-async fn an_interrupt_stops_it_and_keeps_the_state() {
-    let data = empty_folder("interrupted");
-    let data = data.to_str().unwrap();
-    let running = start(&["--port", "0", "--page-port", "0", "--data-dir", data]).await;
-    assert!(running.interrupt().await.success());
-    assert!(Path::new(data).join("state.json").exists());
-    let (succeeded, report) = run_json(&["--once", "--json", "--port", "0", "--data-dir", data]).await;
-    assert!(succeeded, "{report}");
-    assert_eq!(report["ready"], 10);
-}
-
-#[tokio::test]
-async fn a_killed_run_loses_no_entry_and_counts_none_twice() {
-    let data = empty_folder("killed");
-    let data = data.to_str().unwrap();
-    let mut running = start(&["--port", "0", "--page-port", "0", "--data-dir", data]).await;
-    running.child.kill().await.unwrap();
-    let (succeeded, report) = run_json(&["--once", "--json", "--port", "0", "--data-dir", data]).await;
-    assert!(succeeded, "{report}");
-    assert_eq!((&report["ready"], &report["projected"]), (&10.into(), &10.into()));
+async fn no_entry_is_lost_or_counted_twice_however_the_run_before_ended() {
+    for ending in ["by itself", "interrupted", "killed"] {
+        let data = empty_folder(ending);
+        let once = ["--once", "--json", "--port", "0", "--data-dir", data.to_str().unwrap()];
+        if ending == "by itself" {
+            report(&once).await;
+        } else {
+            let mut running = start(&["--port", "0", "--page-port", "0", "--data-dir", data.to_str().unwrap()]).await;
+            if ending == "killed" {
+                running.child.kill().await.unwrap();
+            } else {
+                assert!(running.interrupt().await.success());
+                assert!(data.join("state.json").exists());
+            }
+        }
+        let report = report(&once).await;
+        let counts = ["sent", "ready", "projected"].map(|name| report[name].clone());
+        assert_eq!(counts, [5, 10, 10], "{ending}");
+    }
 }
 
 #[tokio::test]

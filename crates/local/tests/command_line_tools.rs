@@ -41,20 +41,19 @@ async fn aws(cloud: &Cloud, arguments: &[&str]) -> Result<Value, String> {
     Ok(if text.trim().is_empty() { Value::Null } else { serde_json::from_str(&text).expect(&text) })
 }
 
-async fn has_aws_cli(cloud: &Cloud) -> bool {
-    let found = run(cloud, "aws", &["--version"]).await.is_ok_and(|output| output.status.success());
+/// A cloud, if there is the CLI to speak to it.
+async fn cloud_for_cli() -> Option<Cloud> {
+    let cloud = cloud().await;
+    let found = run(&cloud, "aws", &["--version"]).await.is_ok_and(|output| output.status.success());
     if !found {
         missing_tool("the AWS CLI", "`pip install awscli` brings it");
     }
-    found
+    found.then_some(cloud)
 }
 
 #[tokio::test]
 async fn the_cli_invokes_a_function_as_the_readme_shows() {
-    let cloud = cloud().await;
-    if !has_aws_cli(&cloud).await {
-        return;
-    }
+    let Some(cloud) = cloud_for_cli().await else { return };
     cloud.deploy(Function::in_process("event-processor-seed", LIMIT, async |invocation| Ok(invocation.payload)));
     let answer = run(&cloud, "aws", &["lambda", "invoke", "--function-name", "event-processor-seed", "/dev/stdout"]);
     let text = String::from_utf8(answer.await.unwrap().stdout).unwrap();
@@ -65,10 +64,7 @@ async fn the_cli_invokes_a_function_as_the_readme_shows() {
 
 #[tokio::test]
 async fn the_cli_sends_to_a_fifo_queue_and_receives_from_it() {
-    let cloud = cloud().await;
-    if !has_aws_cli(&cloud).await {
-        return;
-    }
+    let Some(cloud) = cloud_for_cli().await else { return };
     let url = cloud.deployment().queue_url(&cloud.deployment().project.events_queue());
     let found = aws(&cloud, &["sqs", "get-queue-url", "--queue-name", "event-processor-events.fifo"]).await.unwrap();
     assert_eq!(found["QueueUrl"], url);
@@ -85,10 +81,7 @@ async fn the_cli_sends_to_a_fifo_queue_and_receives_from_it() {
 
 #[tokio::test]
 async fn the_cli_puts_and_reads_metrics() {
-    let cloud = cloud().await;
-    if !has_aws_cli(&cloud).await {
-        return;
-    }
+    let Some(cloud) = cloud_for_cli().await else { return };
     let put = "cloudwatch put-metric-data --namespace Cli --metric-name Runs --value 2 --dimensions Kind=test";
     aws(&cloud, &put.split(' ').collect::<Vec<_>>()).await.unwrap();
     let listed = aws(&cloud, &["cloudwatch", "list-metrics", "--namespace", "Cli"]).await.unwrap();
@@ -101,10 +94,7 @@ async fn the_cli_puts_and_reads_metrics() {
 
 #[tokio::test]
 async fn the_cli_reads_the_tables_and_the_topic() {
-    let cloud = cloud().await;
-    if !has_aws_cli(&cloud).await {
-        return;
-    }
+    let Some(cloud) = cloud_for_cli().await else { return };
     let tables = aws(&cloud, &["dynamodb", "list-tables"]).await.unwrap();
     assert_eq!(tables["TableNames"].as_array().unwrap().len(), 3);
     let item = r#"{"tenant_id": {"S": "acme"}, "sk": {"S": "2026#1"}, "status": {"S": "READY"}}"#;
@@ -121,20 +111,19 @@ async fn the_cli_reads_the_tables_and_the_topic() {
     assert!(missing.contains("NotFound"), "{missing}");
 }
 
-/// The bodies that wait in a queue, in the order in which they are received; they stay there.
-async fn bodies(cloud: &Cloud, queue: &str) -> Vec<String> {
+async fn receive(cloud: &Cloud, queue: &str, options: &[&str]) -> Vec<Value> {
     let receive = ["sqs", "receive-message", "--queue-url", queue, "--max-number-of-messages", "10"];
-    let received = aws(cloud, &[&receive[..], &["--visibility-timeout", "0"]].concat()).await.unwrap();
-    let messages = received["Messages"].as_array().cloned().unwrap_or_default();
-    messages.iter().map(|message| message["Body"].as_str().unwrap().to_owned()).collect()
+    let received = aws(cloud, &[&receive[..], options].concat()).await.unwrap();
+    received["Messages"].as_array().cloned().unwrap_or_default()
+}
+
+fn bodies(messages: &[Value]) -> Vec<&str> {
+    messages.iter().map(|message| message["Body"].as_str().unwrap()).collect()
 }
 
 #[tokio::test]
 async fn the_redrive_script_moves_dead_letters_back_in_the_order_of_their_group() {
-    let cloud = cloud().await;
-    if !has_aws_cli(&cloud).await {
-        return;
-    }
+    let Some(cloud) = cloud_for_cli().await else { return };
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../../infra/redrive");
     let deployment = cloud.deployment();
     let events = deployment.queue_url(&deployment.project.events_queue());
@@ -150,22 +139,21 @@ async fn the_redrive_script_moves_dead_letters_back_in_the_order_of_their_group(
 
     let counted = run(&cloud, script, &["--dry-run", &dead, &events]).await.unwrap();
     assert!(String::from_utf8_lossy(&counted.stdout).contains("4 messages wait"), "{counted:?}");
-    assert_eq!((bodies(&cloud, &dead).await.len(), bodies(&cloud, &events).await.len()), (4, 0));
+    // What is received for no time at all stays where it is.
+    let look = async |queue| receive(&cloud, queue, &["--visibility-timeout", "0"]).await;
+    assert_eq!((look(&dead).await.len(), look(&events).await.len()), (4, 0));
 
     // What cannot be sent is given back at once.
     let refused = run(&cloud, script, &[&dead, &format!("{events}x")]).await.unwrap();
     assert!(!refused.status.success() && String::from_utf8_lossy(&refused.stderr).contains("send-message"));
-    assert_eq!(bodies(&cloud, &dead).await, sent);
+    assert_eq!(bodies(&look(&dead).await), sent);
 
     let moved = run(&cloud, script, &[&dead, &events]).await.unwrap();
     assert!(moved.status.success(), "{moved:?}");
-    assert_eq!(bodies(&cloud, &dead).await, [""; 0]);
-    let receive = ["sqs", "receive-message", "--queue-url", &events, "--max-number-of-messages", "10"];
+    assert!(look(&dead).await.is_empty());
     let options = ["--attribute-names", "All", "--message-attribute-names", "All"];
-    let received = aws(&cloud, &[&receive[..], &options].concat()).await.unwrap();
-    let messages = received["Messages"].as_array().unwrap();
-    let found: Vec<&str> = messages.iter().map(|message| message["Body"].as_str().unwrap()).collect();
-    assert_eq!(found, sent);
+    let messages = receive(&cloud, &events, &options).await;
+    assert_eq!(bodies(&messages), sent);
     for message in messages {
         assert_eq!(message["Attributes"]["MessageGroupId"], "acme");
         let id = message["Attributes"]["MessageDeduplicationId"].as_str().unwrap();
@@ -235,8 +223,7 @@ async fn boto3_speaks_to_every_service() {
     let cloud = cloud().await;
     let found = run(&cloud, "python3", &["-c", "import boto3"]).await.is_ok_and(|output| output.status.success());
     if !found {
-        missing_tool("boto3", "`pip install boto3` brings it");
-        return;
+        return missing_tool("boto3", "`pip install boto3` brings it");
     }
     cloud.deploy(Function::in_process("echo", LIMIT, async |invocation| Ok(invocation.payload)));
     cloud.deploy(Function::in_process("broken", LIMIT, async |_| panic!("on purpose")));

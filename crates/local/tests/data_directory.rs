@@ -50,19 +50,3 @@ async fn a_directory_in_use_is_refused() {
     cloud.stop().await.unwrap();
     cloud_in(&directory).await.unwrap();
 }
-
-#[tokio::test]
-async fn a_directory_that_cannot_be_made_is_named() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml").join("data");
-    let refused = cloud_in(&path).await.err().unwrap();
-    assert!(refused.to_string().contains(path.to_str().unwrap()), "{refused}");
-}
-
-#[tokio::test]
-async fn a_taken_port_is_named() {
-    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = taken.local_addr().unwrap().port();
-    let refused = Cloud::start(Options { port, ..Options::default() }).await.err().unwrap();
-    let text = refused.to_string();
-    assert!(text.starts_with(&format!("port {port} is in use")) && text.contains("--port"), "{text}");
-}

@@ -7,15 +7,14 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use lambda_runtime::{LambdaEvent, service_fn};
 use local::{
-    Function, FunctionError, Invocation,
+    Cloud, Function, FunctionError,
     lambda::{
         function::Code,
         process::{Binary, Process},
-        runtime_api::RuntimeApi,
     },
 };
 use serde_json::{Value, json};
-use support::cloud;
+use support::{cloud, until};
 
 const ARN: &str = "arn:aws:lambda:us-east-1:000000000000:function:echo";
 const LIMIT: Duration = Duration::from_secs(20);
@@ -51,10 +50,20 @@ fn binary() -> Binary {
     }
 }
 
+/// A function outside of any cloud.
 #[expect(clippy::print_stderr, reason = "the person who runs the test reads it")]
 fn process() -> Function {
-    let process = Process::new(binary(), ARN.to_owned(), Arc::new(|line: &str| eprintln!("{line}")));
+    function(Process::new(binary(), ARN.to_owned(), Arc::new(|line: &str| eprintln!("{line}"))))
+}
+
+fn function(process: Process) -> Function {
     Function { name: "echo".to_owned(), timeout: LIMIT, code: Code::Process(process) }
+}
+
+/// Deploys the function and hands it back.
+fn deployed(cloud: &Cloud) -> Arc<Function> {
+    cloud.deploy(function(cloud.process("echo", binary())));
+    cloud.services().functions.get("echo").unwrap()
 }
 
 async fn invoke(function: &Function, payload: Value) -> Result<Value, FunctionError> {
@@ -110,8 +119,7 @@ async fn a_hanging_process_times_out_and_is_replaced() {
 #[tokio::test]
 async fn a_binary_that_is_not_there_is_a_function_error() {
     let binary = Binary { program: "/nowhere/bootstrap".into(), ..Binary::default() };
-    let process = Process::new(binary, ARN.to_owned(), Arc::new(|_: &str| {}));
-    let function = Function { name: "echo".to_owned(), timeout: LIMIT, code: Code::Process(process) };
+    let function = function(Process::new(binary, ARN.to_owned(), Arc::new(|_: &str| {})));
     let error = invoke(&function, json!({})).await.unwrap_err();
     assert!(error.to_string().starts_with("Runtime.InvalidEntrypoint: cannot start /nowhere/bootstrap"), "{error}");
 }
@@ -119,55 +127,23 @@ async fn a_binary_that_is_not_there_is_a_function_error() {
 #[tokio::test]
 async fn metrics_that_a_process_prints_reach_cloudwatch() {
     let cloud = cloud().await;
-    let process = cloud.process("measuring", binary());
-    cloud.deploy(Function { name: "measuring".to_owned(), timeout: LIMIT, code: Code::Process(process) });
+    let function = deployed(&cloud);
     let line = json!({
         "_aws": {"CloudWatchMetrics": [{"Namespace": "Test", "Dimensions": [[]], "Metrics": [{"Name": "Lines"}]}]},
         "Lines": 1,
     });
-    let mut changes = cloud.services().shared.changes();
-    let function = cloud.services().functions.get("measuring").unwrap();
     invoke(&function, json!({"do": "measure", "line": line.to_string()})).await.unwrap();
-    let stored = async {
-        let any = cloudsim::cloudwatch::ListMetricsRequest::default();
-        let names = || cloud.services().shared.look(|state, now_ms| state.metrics.list_metrics(now_ms, &any).unwrap());
-        while names().metrics.iter().all(|metric| metric.name != "Lines") {
-            changes.changed().await.unwrap();
-        }
-    };
-    tokio::time::timeout(LIMIT, stored).await.unwrap();
+    let any = cloudsim::cloudwatch::ListMetricsRequest::default();
+    let listed = || cloud.services().shared.look(|state, now_ms| state.metrics.list_metrics(now_ms, &any).unwrap());
+    until(&cloud, || listed().metrics.iter().any(|metric| metric.name == "Lines")).await;
 }
 
 #[tokio::test]
 async fn stopping_the_cloud_kills_its_processes() {
     let cloud = cloud().await;
-    let process = cloud.process("echo", binary());
-    cloud.deploy(Function { name: "echo".to_owned(), timeout: LIMIT, code: Code::Process(process) });
-    let function = cloud.services().functions.get("echo").unwrap();
+    let function = deployed(&cloud);
     let pid = invoke(&function, json!({})).await.unwrap()["pid"].clone();
     drop(function);
     cloud.stop().await.unwrap();
     assert!(!std::path::Path::new(&format!("/proc/{pid}")).exists());
-}
-
-#[tokio::test]
-async fn the_runtime_api_serves_without_a_cloud() {
-    let api = RuntimeApi::start(ARN).await.unwrap();
-    let mut child = tokio::process::Command::new(binary().program)
-        .args(binary().arguments)
-        .env("AWS_LAMBDA_RUNTIME_API", api.address())
-        .env("AWS_LAMBDA_FUNCTION_NAME", "echo")
-        .env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "128")
-        .env("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST")
-        .env("AWS_LAMBDA_LOG_GROUP_NAME", "g")
-        .env("AWS_LAMBDA_LOG_STREAM_NAME", "s")
-        .env("MINE", "yes")
-        .kill_on_drop(true)
-        .spawn()
-        .unwrap();
-    let now_ms = std::time::UNIX_EPOCH.elapsed().unwrap().as_millis() as u64;
-    let invocation = Invocation { request_id: "r-1".to_owned(), payload: b"{}".to_vec(), deadline_ms: now_ms + 20_000 };
-    let answer: Value = serde_json::from_slice(&api.invoke(invocation).await.unwrap()).unwrap();
-    assert_eq!(answer["mine"], "yes");
-    child.kill().await.unwrap();
 }

@@ -5,10 +5,9 @@ mod support;
 use std::time::Duration;
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use aws_sdk_sqs::types::QueueAttributeName;
 use local::{Cloud, Function, FunctionError};
 use serde_json::{Value, json};
-use support::{cloud, sdk_config};
+use support::{cloud, sdk_config, until};
 use tokio::sync::mpsc;
 
 const LIMIT: Duration = Duration::from_secs(5);
@@ -35,6 +34,13 @@ async fn send(cloud: &Cloud, group: &str, body: &str) {
     sqs.send_message().queue_url(url).message_group_id(group).message_body(body).send().await.unwrap();
 }
 
+/// Messages of the events queue that were received and not yet deleted.
+fn in_flight(cloud: &Cloud) -> String {
+    let queue = cloud.deployment().project.events_queue();
+    let attributes = cloud.services().shared.look(|state, now_ms| state.sqs.queue_attributes(now_ms, &queue).unwrap());
+    attributes["ApproximateNumberOfMessagesNotVisible"].clone()
+}
+
 #[tokio::test]
 async fn a_message_reaches_the_processor_and_is_deleted_when_it_succeeds() {
     let cloud = cloud().await;
@@ -44,17 +50,7 @@ async fn a_message_reaches_the_processor_and_is_deleted_when_it_succeeds() {
     assert_eq!(event["Records"][0]["body"], "one");
     assert_eq!(event["Records"][0]["attributes"]["MessageGroupId"], "acme");
 
-    let sqs = aws_sdk_sqs::Client::new(&sdk_config(&cloud).await);
-    let url = cloud.deployment().queue_url(&cloud.deployment().project.events_queue());
-    let counted = QueueAttributeName::ApproximateNumberOfMessagesNotVisible;
-    let attributes = sqs.get_queue_attributes().queue_url(url).attribute_names(counted.clone());
-    let mut changes = cloud.services().shared.changes();
-    let deleted = async {
-        while attributes.clone().send().await.unwrap().attributes.unwrap()[&counted] != "0" {
-            changes.changed().await.unwrap();
-        }
-    };
-    tokio::time::timeout(LIMIT, deleted).await.unwrap();
+    until(&cloud, || in_flight(&cloud) == "0").await;
 }
 
 #[tokio::test]
@@ -165,14 +161,6 @@ async fn a_message_reported_as_failed_stays_in_flight() {
     });
     send(&cloud, "acme", "one").await;
     tokio::time::timeout(LIMIT, events.recv()).await.unwrap().unwrap();
-    let mut changes = cloud.services().shared.changes();
-    let idle = async {
-        while cloud.services().shared.look(|state, _| state.queue_mapping.in_flight()) > 0 {
-            changes.changed().await.unwrap();
-        }
-    };
-    tokio::time::timeout(LIMIT, idle).await.unwrap();
-    let queue = cloud.deployment().project.events_queue();
-    let attributes = cloud.services().shared.look(|state, now_ms| state.sqs.queue_attributes(now_ms, &queue).unwrap());
-    assert_eq!(attributes["ApproximateNumberOfMessagesNotVisible"], "1");
+    until(&cloud, || cloud.services().shared.look(|state, _| state.queue_mapping.in_flight()) == 0).await;
+    assert_eq!(in_flight(&cloud), "1");
 }

@@ -4,9 +4,10 @@ mod support;
 
 use aws_sdk_dynamodb::{Client, types::AttributeValue};
 use ledger::{
-    Attribute, EntryKey, Item,
-    entry::claim_key_item,
+    Attribute, Item,
+    entry::{claim_key_item, stored_content},
     item::text_of,
+    judge,
     ports::{Inserted, Table, Tables},
 };
 use ledger_aws::{DynamoTables, TableNames, to_item};
@@ -28,12 +29,21 @@ impl Dynamo {
         Self { client: Client::new(&sdk_config), tables, cloud }
     }
 
-    /// An entry, whole.
-    async fn entry(&self, key: &EntryKey) -> Item {
+    /// Records a body as an entry, which must be taken at once and read back equal. The number is in its key, because
+    /// entries of one event would meet under one.
+    async fn record(&self, number: u64, body: &str) {
+        let judged = judge(&testkit::bodies::message(number, "g", body), 1_768_469_400_000);
+        let mut entry = judged.entry.fitting(body, judged.content);
+        entry.key.sk = format!("2026-01-15T09:30:00.000000000Z#{number}");
+        let (key, item) = (entry.key.clone(), entry.into_item());
+        let inserted = self.tables.insert(Table::Entries, vec![item.clone()], 5_000).await;
+        assert_eq!(inserted, Ok(vec![Inserted::Done]), "{body}");
+
         let text = |text: &str| AttributeValue::S(text.to_owned());
         let request = self.client.get_item().table_name(self.name(Table::Entries)).consistent_read(true);
         let request = request.key("tenant_id", text(key.tenant_id.as_str())).key("sk", text(&key.sk));
-        to_item(request.send().await.unwrap().item.unwrap())
+        assert_eq!(to_item(request.send().await.unwrap().item.unwrap()), item, "{body}");
+        assert_eq!(stored_content(&item), Some(judged.content), "{body}");
     }
 
     fn name(&self, table: Table) -> String {
@@ -92,7 +102,6 @@ testkit::for_each_tables_case!(on_dynamodb);
 /// Where memory and DynamoDB could differ unnoticed: what they refuse, and what they give back.
 #[tokio::test]
 async fn every_body_of_the_corpus_is_recorded_at_once_and_reads_back_equal() {
-    use ledger::{entry::stored_content, judge};
     let subject = Dynamo::start().await;
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fuzz/corpus/body");
     let mut bodies: Vec<String> = std::fs::read_dir(folder)
@@ -101,16 +110,7 @@ async fn every_body_of_the_corpus_is_recorded_at_once_and_reads_back_equal() {
         .collect();
     bodies.sort();
     for (number, body) in bodies.iter().enumerate() {
-        let judged = judge(&testkit::bodies::message(number as u64, "g", body), 1_768_469_400_000);
-        let mut entry = judged.entry.fitting(body, judged.content);
-        // Entries of one event would meet under one key.
-        entry.key.sk = format!("2026-01-15T09:30:00.000000000Z#{number}");
-        let key = entry.key.clone();
-        let item = entry.into_item();
-        let inserted = subject.tables.insert(Table::Entries, vec![item.clone()], 5_000).await;
-        assert_eq!(inserted, Ok(vec![Inserted::Done]), "{body}");
-        assert_eq!(subject.entry(&key).await, item, "{body}");
-        assert_eq!(stored_content(&item), Some(judged.content), "{body}");
+        subject.record(number as u64, body).await;
     }
     subject.cloud.stop().await.unwrap();
 }
@@ -154,13 +154,7 @@ async fn no_entry_of_an_arbitrary_body_is_refused_and_every_one_reads_back_equal
     let bodies = testkit::bodies::body();
     for number in 0..1_000 {
         let body = bodies.new_tree(&mut runner).unwrap().current();
-        let judged = ledger::judge(&testkit::bodies::message(number, "g", &body), 1_768_469_400_000);
-        let mut entry = judged.entry.fitting(&body, judged.content);
-        entry.key.sk = format!("2026-01-15T09:30:00.000000000Z#{number}");
-        let (key, item) = (entry.key.clone(), entry.into_item());
-        let inserted = subject.tables.insert(Table::Entries, vec![item.clone()], 5_000).await;
-        assert_eq!(inserted, Ok(vec![Inserted::Done]), "{body}");
-        assert_eq!(subject.entry(&key).await, item, "{body}");
+        subject.record(number, &body).await;
     }
     subject.cloud.stop().await.unwrap();
 }

@@ -180,16 +180,10 @@ async fn the_adapters_store_publish_measure_and_send_what_the_world_in_memory_do
         let found = real.projections.read(vec![key.clone()], BUDGET_MS).await.unwrap().remove(0);
         assert_eq!(found, Found::Item(item.clone()), "{key:?}");
     }
-    let published: Vec<(Option<String>, String)> = cloud.services().shared.look(|state, _| {
-        state
-            .published
-            .iter()
-            .map(|message| (message.request.subject.clone(), message.request.message.clone()))
-            .collect()
-    });
-    let expected: Vec<(Option<String>, String)> =
-        alerts.into_iter().map(|(_, message)| (Some(message.subject), message.body)).collect();
-    assert_eq!(published, expected);
+    let published = cloud.services().shared.look(|state, _| state.published.clone());
+    let published = published.into_iter().map(|message| (message.request.subject, message.request.message));
+    let expected = alerts.into_iter().map(|(_, message)| (Some(message.subject), message.body));
+    assert_eq!(published.collect::<Vec<_>>(), expected.collect::<Vec<_>>());
 
     let sqs = aws_sdk_sqs::Client::new(&sdk_config);
     let received = sqs.receive_message().queue_url(failures_url).max_number_of_messages(10).send().await.unwrap();

@@ -2,7 +2,10 @@
 
 #![expect(dead_code, reason = "each test binary uses its own part of this")]
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_sqs::config::Credentials;
@@ -11,6 +14,17 @@ use local::{Cloud, Options};
 /// A cloud in memory on a free port.
 pub async fn cloud() -> Cloud {
     Cloud::start(Options::default()).await.unwrap()
+}
+
+/// Waits until something holds that changes of the cloud's state bring about.
+pub async fn until(cloud: &Cloud, holds: impl Fn() -> bool) {
+    let mut changes = cloud.services().shared.changes();
+    let waiting = async {
+        while !holds() {
+            changes.changed().await.unwrap();
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), waiting).await.expect("it comes to hold");
 }
 
 /// What a user would configure.
