@@ -2,7 +2,7 @@
 
 use ledger::{Body, Message, Status, entry::stored_content, envelope, event::pointer, failure, item, judge, schema};
 
-pub fn body(bytes: &[u8]) {
+pub(crate) fn body(bytes: &[u8]) {
     // SQS bodies are text, and Lambda hands them over as such.
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     let message = Message {

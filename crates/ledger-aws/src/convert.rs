@@ -6,7 +6,7 @@ use aws_sdk_dynamodb::{primitives::Blob, types::AttributeValue};
 use ledger::{Attribute, Item, number};
 use serde_json::{Map, Number, Value};
 
-pub fn to_attribute(attribute: Attribute) -> AttributeValue {
+pub(crate) fn to_attribute(attribute: Attribute) -> AttributeValue {
     match attribute {
         Attribute::S(text) => AttributeValue::S(text),
         Attribute::N(number) => AttributeValue::N(number),
@@ -15,12 +15,12 @@ pub fn to_attribute(attribute: Attribute) -> AttributeValue {
     }
 }
 
-pub fn to_attributes(item: Item) -> HashMap<String, AttributeValue> {
+pub(crate) fn to_attributes(item: Item) -> HashMap<String, AttributeValue> {
     item.into_iter().map(|(name, attribute)| (name, to_attribute(attribute))).collect()
 }
 
 /// The projection expression that reads these attributes alone, and the names of its placeholders: `#0` is the first.
-pub fn projection(names: &[&str]) -> (String, HashMap<String, String>) {
+pub(crate) fn projection(names: &[&str]) -> (String, HashMap<String, String>) {
     let placeholders: Vec<String> = (0..names.len()).map(|number| format!("#{number}")).collect();
     (placeholders.join(","), placeholders.into_iter().zip(names.iter().map(|name| (*name).to_owned())).collect())
 }

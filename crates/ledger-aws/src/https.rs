@@ -18,18 +18,18 @@ const OWN_ROOTS: [&str; 2] = ["SSL_CERT_FILE", "SSL_CERT_DIR"];
 const TLS: Provider = Provider::Rustls(CryptoMode::Ring);
 
 /// A client that trusts the roots of the operating system, or those that the environment names.
-pub fn system_client() -> SharedHttpClient {
+pub(crate) fn system_client() -> SharedHttpClient {
     client(TlsContext::default())
 }
 
 /// Whether the environment names the roots to trust.
 #[expect(clippy::disallowed_methods, reason = "a path need not be text")]
-pub fn has_own_roots() -> bool {
+pub(crate) fn has_own_roots() -> bool {
     OWN_ROOTS.iter().any(|name| std::env::var_os(name).is_some())
 }
 
 /// A client that trusts Amazon's roots and no others.
-pub fn amazon_client() -> SharedHttpClient {
+pub(crate) fn amazon_client() -> SharedHttpClient {
     let roots = TrustStore::empty().with_pem_certificate(AMAZON_ROOTS);
     client(TlsContext::builder().with_trust_store(roots).build().expect("nothing in it can be at fault"))
 }

@@ -8,7 +8,7 @@ use ledger::{
     item::{number_of, text_of},
 };
 
-pub struct Story<'s> {
+pub(crate) struct Story<'s> {
     pub key: &'s ClaimKey,
     pub claim: Option<&'s StoredClaim>,
     /// In the order of their keys.

@@ -19,7 +19,7 @@ use crate::{services::Services, state::State};
 const SNAPSHOT_INTERVAL: Duration = Duration::from_secs(1);
 
 /// A data directory that no other process uses.
-pub struct DataDirectory {
+pub(crate) struct DataDirectory {
     path: PathBuf,
     // Held for its lock, which ends with the process.
     _lock: File,
@@ -46,7 +46,7 @@ impl DataDirectory {
     /// # Errors
     ///
     /// It cannot be made or written, or another process has locked it.
-    pub fn open(path: &Path) -> Result<Self, DataDirectoryError> {
+    pub(crate) fn open(path: &Path) -> Result<Self, DataDirectoryError> {
         let unwritable = |source| DataDirectoryError::Unwritable { path: path.to_owned(), source };
         fs::create_dir_all(path).map_err(unwritable)?;
         let lock = File::create(path.join("lock")).map_err(unwritable)?;
@@ -58,7 +58,7 @@ impl DataDirectory {
     }
 
     /// Where the database is.
-    pub fn database_file(&self) -> PathBuf {
+    pub(crate) fn database_file(&self) -> PathBuf {
         self.path.join("dynamodb.sqlite")
     }
 
@@ -67,7 +67,7 @@ impl DataDirectory {
     /// # Errors
     ///
     /// The file cannot be read, or does not hold a state of this version.
-    pub fn load(&self) -> Result<Option<State>, DataDirectoryError> {
+    pub(crate) fn load(&self) -> Result<Option<State>, DataDirectoryError> {
         let path = self.snapshot_file();
         let bytes = match fs::read(&path) {
             Ok(bytes) => bytes,
@@ -86,7 +86,7 @@ impl DataDirectory {
     /// # Errors
     ///
     /// The file cannot be written; the previous one is then still there.
-    pub fn save(&self, state: &State) -> Result<(), DataDirectoryError> {
+    pub(crate) fn save(&self, state: &State) -> Result<(), DataDirectoryError> {
         let bytes = serde_json::to_vec(state).map_err(DataDirectoryError::Unserializable)?;
         let unwritable = |source| DataDirectoryError::Unwritable { path: self.path.clone(), source };
         let unfinished = self.path.join("state.json.unfinished");
@@ -101,7 +101,7 @@ impl DataDirectory {
 }
 
 /// Writes a snapshot whenever the state has changed, at most once per interval, until `closing`.
-pub async fn keep_snapshots(services: Arc<Services>, directory: Arc<DataDirectory>, closing: CancellationToken) {
+pub(crate) async fn keep_snapshots(services: Arc<Services>, directory: Arc<DataDirectory>, closing: CancellationToken) {
     let mut changes = services.shared.changes();
     while closing.run_until_cancelled(changes.changed()).await.is_some() {
         let state = services.shared.look(|state, _| state.clone());

@@ -28,7 +28,7 @@ const BODY_BYTES_MAX: usize = 16 * 1024 * 1024;
 const CBOR_PATH_PREFIX: &str = "/service/GraniteServiceVersion20100801/operation/";
 
 /// The router of the endpoint.
-pub fn router(services: Arc<Services>) -> Router {
+pub(crate) fn router(services: Arc<Services>) -> Router {
     Router::new().fallback(answer).with_state(services)
 }
 

@@ -39,7 +39,7 @@ const SECURITY_POLICY: &str =
     "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'";
 
 /// The routes of the page.
-pub fn router(services: Arc<Services>) -> Router {
+pub(crate) fn router(services: Arc<Services>) -> Router {
     Router::new()
         .route("/", get(overview))
         .route("/page.css", get(([(header::CONTENT_TYPE, "text/css")], STYLE)))

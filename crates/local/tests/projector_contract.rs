@@ -16,7 +16,7 @@ use ledger::{
 };
 use ledger_aws::{CloudWatchMetrics, DynamoProjections, SnsAlerts, SqsFailures};
 use local::Cloud;
-use projector::{Batch, Change, Outcome, Record, Services, Settings, UnreadableRecord};
+use projector::{Batch, Change, Outcome, Ports, Record, Settings, UnreadableRecord, project};
 use testkit::{
     bodies::{revalidated, summary},
     contract::projections::{self, BUDGET_MS, add, key, update},
@@ -156,7 +156,7 @@ async fn the_adapters_store_publish_measure_and_send_what_the_world_in_memory_do
     let deployment = cloud.deployment();
     let failures_url = deployment.queue_url(&deployment.project.failures_queue());
     let clock = Standing(local::state::now_ms());
-    let real = Services {
+    let real = Ports {
         projections: dynamo(&cloud).await,
         alerts: SnsAlerts::new(&sdk_config, deployment.alerts_topic_arn()),
         metrics: CloudWatchMetrics::new(&sdk_config),
@@ -170,7 +170,7 @@ async fn the_adapters_store_publish_measure_and_send_what_the_world_in_memory_do
     for range in [0..3, 2..5, 1..7, 1..7] {
         let batch = || Batch { shard_id: Some("shardId-1".to_owned()), records: records[range.clone()].to_vec() };
         let deadline_ms = clock.0 + 60_000;
-        let report = real.project(&settings, batch(), deadline_ms).await;
+        let report = project(&real, &settings, batch(), deadline_ms).await;
         assert_eq!((&report.outcome, report.refused_puts), (&Outcome::Done, 0));
         assert_eq!(model.project(&settings, batch(), 60_000), Some(report));
     }

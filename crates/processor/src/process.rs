@@ -31,24 +31,31 @@ const LARGE_ANSWER_MARGIN_MS: u64 = 2_000;
 /// A call is not worth starting with less time than this.
 const CALL_BUDGET_MIN_MS: u64 = 100;
 
+/// What the processor works with.
+#[derive(Clone, Debug)]
+pub struct Ports<T, C> {
+    pub tables: T,
+    pub clock: C,
+}
+
 /// Opens the connection before the first batch needs it: a handshake on a small function's CPU costs the better part of
 /// a second, and INIT is boosted.
-pub async fn warm_up<T: Tables>(tables: &T) {
+pub async fn warm_up<T: Tables, C>(ports: &Ports<T, C>) {
     // No claim has this key: theirs hold a separator.
     let absent = Item::from([(attribute::PK.to_owned(), Attribute::S("_warm-up".to_owned()))]);
-    if let Err(refusal) = tables.read(Table::Claims, vec![absent], WARM_UP_BUDGET_MS).await {
+    if let Err(refusal) = ports.tables.read(Table::Claims, vec![absent], WARM_UP_BUDGET_MS).await {
         warn!(?refusal, "warm-up failed, the first batch opens the connection");
     }
 }
 
 /// Processes one batch; `deadline_ms` is when Lambda ends the invocation.
 pub async fn process<T: Tables, C: Clock>(
-    tables: &T,
-    clock: &C,
+    ports: &Ports<T, C>,
     settings: Settings,
     messages: &[Message],
     deadline_ms: u64,
 ) -> Report {
+    let Ports { tables, clock } = ports;
     let now_ms = clock.now_ms();
     let margin_ms = if messages.iter().any(is_large) { LARGE_ANSWER_MARGIN_MS } else { ANSWER_MARGIN_MS };
     let at_ms = deadline_ms.saturating_sub(margin_ms);

@@ -14,7 +14,7 @@ use tracing::{error, info, warn};
 use crate::process::{Outcome, Report};
 
 /// One batch, as it is told.
-pub struct Batch<'b> {
+pub(crate) struct Batch<'b> {
     pub messages: &'b [Message],
     pub report: &'b Report,
     pub ended_ms: u64,
@@ -22,7 +22,7 @@ pub struct Batch<'b> {
 }
 
 impl Batch<'_> {
-    pub fn log(&self) {
+    pub(crate) fn log(&self) {
         for (index, outcome) in self.report.outcomes.iter().enumerate() {
             let (message, key) = (&self.messages[index], &self.report.keys[index]);
             let (tenant_id, event_id) = (key.tenant_id.as_str(), key.event_id());
@@ -62,7 +62,7 @@ impl Batch<'_> {
         (failed.next() == Some(&index)).then(|| 1 + failed.count())
     }
 
-    pub fn measure(&self, sink: &EmfSink) {
+    pub(crate) fn measure(&self, sink: &EmfSink) {
         let recorder = Recorder::default();
         metrics::with_local_recorder(&recorder, || self.record());
         emf_lines(NAMESPACE, self.ended_ms, &recorder.drain()).iter().for_each(|line| sink(line));

@@ -10,5 +10,5 @@ mod telemetry;
 pub use config::Config;
 pub use event::{StreamEvent, StreamResponse};
 pub use handler::Projector;
-pub use project::{Batch, Outcome, Report, Services, Settings};
+pub use project::{Batch, Outcome, Ports, Report, Settings, project};
 pub use record::{Change, Record, UnreadableRecord};

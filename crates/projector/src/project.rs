@@ -32,6 +32,8 @@ use crate::{
     telemetry::Statistics,
 };
 
+/// Longest time the warm-up may add to a cold start.
+const WARM_UP_BUDGET_MS: u64 = 1_000;
 /// Time kept back from the deadline for the answer, and before it for storing what was published.
 const ANSWER_MARGIN_MS: u64 = 500;
 const WINDOWS_MARGIN_MS: u64 = 1_500;
@@ -50,7 +52,7 @@ const UNREADABLE_PER_MESSAGE_MAX: usize = 50;
 
 /// What the projector works with.
 #[derive(Clone, Debug)]
-pub struct Services<P, A, M, F, C> {
+pub struct Ports<P, A, M, F, C> {
     pub projections: P,
     pub alerts: A,
     pub metrics: M,
@@ -91,33 +93,45 @@ pub enum Outcome {
 /// The batch cannot go on: its deadline is near, or AWS refuses us. Said in the log where it happened.
 struct Stopped;
 
-impl<P: Projections, A: Alerts, M: Metrics, F: Failures, C: Clock> Services<P, A, M, F, C> {
-    /// Projects one batch, and answers before `deadline_ms` (milliseconds since the epoch).
-    pub async fn project(&self, settings: &Settings, batch: Batch, deadline_ms: u64) -> Report {
-        let Batch { shard_id, mut records } = batch;
-        records.retain(|record| record.change != Change::Removed);
-        if records.is_empty() {
-            return Report { outcome: Outcome::Done, refused_puts: 0 };
-        }
-        // A repeated batch may be out of order, and may hold a record twice.
-        records.sort_by(|one, other| one.sequence.cmp(&other.sequence));
-        records.dedup_by(|one, other| one.sequence.is_some() && one.sequence == other.sequence);
-        let mut run = Run { services: self, settings, deadline_ms, shard_id, records, windows: None, refused_puts: 0 };
-        let outcome = match run.project().await {
-            Ok(()) => Outcome::Done,
-            Err(Stopped) => {
-                run.keep_windows().await;
-                let first_left = run.records.iter().find_map(|record| record.sequence.clone());
-                first_left.map_or(Outcome::Failed, Outcome::FailedFrom)
-            }
-        };
-        Report { outcome, refused_puts: run.refused_puts }
+/// Opens the connection to the table before the first batch needs it, while INIT is boosted. The other services get
+/// theirs when they are needed: nothing can be asked of them that changes nothing and needs no further right.
+pub async fn warm_up<P: Projections, A, M, F, C>(ports: &Ports<P, A, M, F, C>) {
+    let absent = vec![ProjectionKey::absent()];
+    if let Err(refusal) = ports.projections.read(absent, WARM_UP_BUDGET_MS).await {
+        warn!(?refusal, "warm-up failed, the first batch opens the connection");
     }
+}
+
+/// Projects one batch, and answers before `deadline_ms` (milliseconds since the epoch).
+pub async fn project<P: Projections, A: Alerts, M: Metrics, F: Failures, C: Clock>(
+    ports: &Ports<P, A, M, F, C>,
+    settings: &Settings,
+    batch: Batch,
+    deadline_ms: u64,
+) -> Report {
+    let Batch { shard_id, mut records } = batch;
+    records.retain(|record| record.change != Change::Removed);
+    if records.is_empty() {
+        return Report { outcome: Outcome::Done, refused_puts: 0 };
+    }
+    // A repeated batch may be out of order, and may hold a record twice.
+    records.sort_by(|one, other| one.sequence.cmp(&other.sequence));
+    records.dedup_by(|one, other| one.sequence.is_some() && one.sequence == other.sequence);
+    let mut run = Run { ports, settings, deadline_ms, shard_id, records, windows: None, refused_puts: 0 };
+    let outcome = match run.project().await {
+        Ok(()) => Outcome::Done,
+        Err(Stopped) => {
+            run.keep_windows().await;
+            let first_left = run.records.iter().find_map(|record| record.sequence.clone());
+            first_left.map_or(Outcome::Failed, Outcome::FailedFrom)
+        }
+    };
+    Report { outcome, refused_puts: run.refused_puts }
 }
 
 /// One invocation.
 struct Run<'s, P, A, M, F, C> {
-    services: &'s Services<P, A, M, F, C>,
+    ports: &'s Ports<P, A, M, F, C>,
     settings: &'s Settings,
     deadline_ms: u64,
     shard_id: Option<String>,
@@ -155,7 +169,7 @@ impl<P: Projections, A: Alerts, M: Metrics, F: Failures, C: Clock> Run<'_, P, A,
         if self.shard_id.is_none() {
             error!(records = self.records.len(), "stream event without a shard id, its entries are not counted");
         }
-        let now_ms = self.services.clock.now_ms();
+        let now_ms = self.ports.clock.now_ms();
         let mut statistics = Statistics::of(&self.records, now_ms);
         let plan = self.reserve_places(stored.windows, now_ms).await?;
         statistics.work.alerts = plan.messages.len() as u64;
@@ -174,7 +188,7 @@ impl<P: Projections, A: Alerts, M: Metrics, F: Failures, C: Clock> Run<'_, P, A,
         let mut keys = vec![ProjectionKey::alert_windows(), ProjectionKey::metric_tenants()];
         keys.extend(self.shard_id.as_deref().map(ProjectionKey::checkpoint));
         for attempt in 0..READ_ATTEMPTS_MAX {
-            let answer = self.services.projections.read(keys.clone(), self.budget_ms()?).await;
+            let answer = self.ports.projections.read(keys.clone(), self.budget_ms()?).await;
             match answer {
                 Ok(found) if !found.contains(&Found::Unprocessed) => return Ok(stored(&found)),
                 Ok(_) => {}
@@ -207,7 +221,7 @@ impl<P: Projections, A: Alerts, M: Metrics, F: Failures, C: Clock> Run<'_, P, A,
             }
             let mut reserved = windows.clone();
             reserved.reserve(&plan.change);
-            let answer = self.services.projections.update(reserved.to_update(now_ms), self.budget_ms()?).await;
+            let answer = self.ports.projections.update(reserved.to_update(now_ms), self.budget_ms()?).await;
             match answer {
                 Ok(Updated::Done) => {
                     self.windows = Some(UnstoredWindows::new(reserved.written(), &plan.change));
@@ -235,7 +249,7 @@ impl<P: Projections, A: Alerts, M: Metrics, F: Failures, C: Clock> Run<'_, P, A,
 
     async fn publish(&mut self, messages: Vec<AlertMessage>) -> Result<(), Stopped> {
         for message in messages {
-            let answer = self.services.alerts.publish(message, self.budget_ms()?).await;
+            let answer = self.ports.alerts.publish(message, self.budget_ms()?).await;
             answer.map_err(|refusal| stopped(&refusal, "alert refused"))?;
             if let Some(windows) = &mut self.windows {
                 windows.published += 1;
@@ -249,14 +263,14 @@ impl<P: Projections, A: Alerts, M: Metrics, F: Failures, C: Clock> Run<'_, P, A,
         let Some(UnstoredWindows { stored: mut windows, change, published }) = self.windows.take() else { return };
         let mut change = change.of_messages(published);
         for _ in 0..WINDOWS_ATTEMPTS_MAX {
-            let now_ms = self.services.clock.now_ms();
+            let now_ms = self.ports.clock.now_ms();
             let budget_ms = self.deadline_ms.saturating_sub(now_ms + ANSWER_MARGIN_MS);
             if change.is_empty() || budget_ms == 0 {
                 return;
             }
             let mut changed = windows.clone();
             changed.apply(&change);
-            match self.services.projections.update(changed.to_update(now_ms), budget_ms).await {
+            match self.ports.projections.update(changed.to_update(now_ms), budget_ms).await {
                 Ok(Updated::Done) => return,
                 Ok(Updated::ConditionFailed(item)) => {
                     windows = item.as_ref().map(Windows::from_item).unwrap_or_default();
@@ -274,7 +288,7 @@ impl<P: Projections, A: Alerts, M: Metrics, F: Failures, C: Clock> Run<'_, P, A,
         for records in unreadable.chunks(UNREADABLE_PER_MESSAGE_MAX) {
             error!(records = records.len(), reason = records[0].reason, "stream records cannot be read");
             let body = failure_body(self.shard_id.as_deref(), records);
-            let answer = self.services.failures.send(body, self.budget_ms()?).await;
+            let answer = self.ports.failures.send(body, self.budget_ms()?).await;
             answer.map_err(|refusal| stopped(&refusal, "failures queue refused"))?;
         }
         Ok(())
@@ -287,7 +301,7 @@ impl<P: Projections, A: Alerts, M: Metrics, F: Failures, C: Clock> Run<'_, P, A,
         tenants: MetricTenants,
         now_ms: u64,
     ) -> Result<(), Stopped> {
-        let until_ms = self.services.clock.now_ms() + METRICS_BUDGET_MS;
+        let until_ms = self.ports.clock.now_ms() + METRICS_BUDGET_MS;
         let dimensions = match &self.settings.tenant_budget {
             TenantBudget::Named(tenants) => TenantDimensions::named(tenants),
             TenantBudget::FirstCome { places_max } => {
@@ -297,7 +311,7 @@ impl<P: Projections, A: Alerts, M: Metrics, F: Failures, C: Clock> Run<'_, P, A,
         for data in to_calls(statistics.to_data(&dimensions, now_ms)) {
             let answer = match self.metrics_budget_ms(until_ms)? {
                 0 => Err(Refusal::transient("MetricsBudget")),
-                budget_ms => self.services.metrics.put(data, budget_ms).await,
+                budget_ms => self.ports.metrics.put(data, budget_ms).await,
             };
             if let Err(refusal) = answer {
                 error!(?refusal, "metrics refused, they are lost");
@@ -308,7 +322,7 @@ impl<P: Projections, A: Alerts, M: Metrics, F: Failures, C: Clock> Run<'_, P, A,
     }
 
     fn metrics_budget_ms(&self, until_ms: u64) -> Result<u64, Stopped> {
-        Ok(self.budget_ms()?.min(until_ms.saturating_sub(self.services.clock.now_ms())))
+        Ok(self.budget_ms()?.min(until_ms.saturating_sub(self.ports.clock.now_ms())))
     }
 
     /// Stores the places of tenants that come for the first time, or for the first time today, before they are used.
@@ -322,7 +336,7 @@ impl<P: Projections, A: Alerts, M: Metrics, F: Failures, C: Clock> Run<'_, P, A,
         for _ in 0..PLACES_ATTEMPTS_MAX {
             let seen = self.records.iter().filter_map(appended).map(|entry| &entry.key.tenant_id);
             let Some(changed) = tenants.admit(seen, places_max, now_ms) else { return Ok(tenants) };
-            match self.services.projections.update(changed.to_update(), self.metrics_budget_ms(until_ms)?).await {
+            match self.ports.projections.update(changed.to_update(), self.metrics_budget_ms(until_ms)?).await {
                 Ok(Updated::Done) => return Ok(changed),
                 Ok(Updated::ConditionFailed(item)) => {
                     tenants = item.as_ref().map(MetricTenants::from_item).unwrap_or_default();
@@ -349,7 +363,7 @@ impl<P: Projections, A: Alerts, M: Metrics, F: Failures, C: Clock> Run<'_, P, A,
             }
             let through = chunk.through.as_ref().map(|sequence| sequence.padded().to_owned());
             let budget_ms = self.budget_ms()?;
-            match self.services.projections.transact(chunk.updates, budget_ms).await {
+            match self.ports.projections.transact(chunk.updates, budget_ms).await {
                 Ok(Transacted::Done) => {
                     self.records.drain(..chunk.records);
                     known.checkpoint = through.or(known.checkpoint);
@@ -388,7 +402,7 @@ impl<P: Projections, A: Alerts, M: Metrics, F: Failures, C: Clock> Run<'_, P, A,
         if self.records.is_empty() {
             return None;
         }
-        let now_ms = self.services.clock.now_ms();
+        let now_ms = self.ports.clock.now_ms();
         // Always room for the checkpoint and the marker of what is incomplete.
         let days_max =
             TRANSACTION_UPDATES_MAX - 1 - usize::from(self.windows.is_some()) - usize::from(self.is_incomplete());
@@ -462,7 +476,7 @@ impl<P: Projections, A: Alerts, M: Metrics, F: Failures, C: Clock> Run<'_, P, A,
 
     fn deadline(&self) -> Deadline<'_, C> {
         let at_ms = self.deadline_ms.saturating_sub(ANSWER_MARGIN_MS + WINDOWS_MARGIN_MS);
-        Deadline { clock: &self.services.clock, at_ms, call_ms_min: 1 }
+        Deadline { clock: &self.ports.clock, at_ms, call_ms_min: 1 }
     }
 
     fn out_of_time(&self) -> Stopped {

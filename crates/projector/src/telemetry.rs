@@ -34,7 +34,7 @@ pub(crate) struct Statistics {
 }
 
 impl Statistics {
-    pub fn of(records: &[Record], now_ms: u64) -> Self {
+    pub(crate) fn of(records: &[Record], now_ms: u64) -> Self {
         let mut statistics = Self::default();
         for record in records {
             match &record.change {
@@ -55,7 +55,7 @@ impl Statistics {
         statistics
     }
 
-    pub fn to_data(&self, dimensions: &TenantDimensions, now_ms: u64) -> Vec<Datum> {
+    pub(crate) fn to_data(&self, dimensions: &TenantDimensions, now_ms: u64) -> Vec<Datum> {
         let mut data = Vec::new();
         for (minute_ms, minute) in &self.minutes {
             data.extend(to_data(samples(|| record_minute(minute, dimensions)), *minute_ms));

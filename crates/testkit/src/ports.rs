@@ -25,7 +25,6 @@ use ledger::{
         update::{Cancellation, Transacted, Update, Updated},
     },
 };
-use projector::Services;
 use strum::{Display, EnumString, VariantArray, VariantNames};
 
 /// Bytes of a message that SQS takes ("Amazon SQS message quotas").
@@ -239,9 +238,12 @@ impl PortStub {
         stub
     }
 
-    /// Everything that the projector works with.
-    pub fn services(&self) -> Services<Self, Self, Self, Self, Self> {
-        Services {
+    pub fn of_processor(&self) -> processor::process::Ports<Self, Self> {
+        processor::process::Ports { tables: self.clone(), clock: self.clone() }
+    }
+
+    pub fn of_projector(&self) -> projector::Ports<Self, Self, Self, Self, Self> {
+        projector::Ports {
             projections: self.clone(),
             alerts: self.clone(),
             metrics: self.clone(),

@@ -52,7 +52,7 @@ fn the_domain_rests_on_itself_in_one_order() {
     }
 }
 
-/// What a row of the contract names in backticks: tests, and functions and constants of the simulation.
+/// What a row of the contract names in backticks: tests, and modules of the simulation.
 fn names_in(row: &str) -> impl Iterator<Item = &str> {
     let quoted = row.split('`').skip(1).step_by(2);
     quoted.map(|name| name.rsplit("::").next().expect("a text has a last part")).filter(|name| name.contains('_'))
@@ -71,7 +71,7 @@ fn every_name_and_file_in_the_contract_exists() {
     for row in document.lines().filter(|line| line.starts_with("| G")) {
         for name in names_in(row) {
             let is_defined = |text: &String| {
-                ["fn ", "const "].iter().any(|keyword| {
+                ["fn ", "const ", "mod "].iter().any(|keyword| {
                     text.match_indices(&format!("{keyword}{name}")).any(|(at, found)| {
                         text[at + found.len()..].starts_with(|after: char| !after.is_alphanumeric() && after != '_')
                     })

@@ -25,12 +25,12 @@ use crate::{
 };
 
 /// Feeds the processor from the events queue until `closing`, then lets running invocations end.
-pub async fn drive_queue(services: Arc<Services>, closing: CancellationToken) {
+pub(crate) async fn drive_queue(services: Arc<Services>, closing: CancellationToken) {
     drive(services, closing, Role::Processor, poll_queue, run_queue_invocation).await;
 }
 
 /// Feeds the projector from the events table's stream until `closing`, then lets a running invocation end.
-pub async fn drive_stream(services: Arc<Services>, closing: CancellationToken) {
+pub(crate) async fn drive_stream(services: Arc<Services>, closing: CancellationToken) {
     let mut reader = StreamReader { table_changes: services.shared.table_changes(), more: true };
     let poll = move |services: &Services| poll_stream(services, &mut reader);
     drive(services, closing, Role::Projector, poll, run_stream_invocation).await;
@@ -86,7 +86,7 @@ struct StreamReader {
 }
 
 /// `true` when everything in the events table's stream was projected or given up.
-pub fn stream_is_caught_up(services: &Services) -> bool {
+pub(crate) fn stream_is_caught_up(services: &Services) -> bool {
     let caught_up = services.shared.look(|state, _| state.stream_mapping.is_caught_up());
     caught_up && unread_records(services).is_ok_and(|records| records.is_empty())
 }

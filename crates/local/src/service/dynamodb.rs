@@ -24,7 +24,7 @@ use tokio::net::TcpListener;
 use crate::service::wire::{ApiError, json as wire_json};
 
 /// How often expired items are deleted; on AWS it takes up to days.
-pub const TTL_SWEEP_INTERVAL: Duration = Duration::from_secs(60);
+pub(crate) const TTL_SWEEP_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Records read from a stream at a time, the limit of `GetRecords`.
 const RECORDS_MAX: usize = 1_000;
@@ -239,7 +239,7 @@ impl DynamoDb {
 }
 
 /// Makes text from the database's handle what it was before [`hide`].
-pub fn reveal(text: &str) -> String {
+pub(crate) fn reveal(text: &str) -> String {
     text.replace(&hide(PRIVATE_NAME), PRIVATE_NAME)
 }
 

@@ -13,7 +13,7 @@ use serde_json::Value;
 const VALUES_MAX: usize = 100;
 
 /// Reads the metric data of one line, by namespace; `None` if the line carries no metrics.
-pub fn read(line: &str) -> Option<BTreeMap<String, Vec<MetricDatum>>> {
+pub(crate) fn read(line: &str) -> Option<BTreeMap<String, Vec<MetricDatum>>> {
     if !line.contains("\"_aws\"") {
         return None;
     }

@@ -12,7 +12,7 @@ use aws_sdk_sqs::config::Credentials;
 use local::{Cloud, Options};
 
 /// A cloud in memory on a free port.
-pub async fn cloud() -> Cloud {
+pub(crate) async fn cloud() -> Cloud {
     Cloud::start(Options::default()).await.unwrap()
 }
 
@@ -28,7 +28,7 @@ pub async fn until(cloud: &Cloud, holds: impl Fn() -> bool) {
 }
 
 /// What a user would configure.
-pub async fn sdk_config(cloud: &Cloud) -> SdkConfig {
+pub(crate) async fn sdk_config(cloud: &Cloud) -> SdkConfig {
     aws_config::defaults(BehaviorVersion::latest())
         .region(Region::new(cloud.deployment().account.region.clone()))
         .credentials_provider(Credentials::new("local", "local", None, None, "test"))
@@ -39,7 +39,7 @@ pub async fn sdk_config(cloud: &Cloud) -> SdkConfig {
 }
 
 /// An empty folder for the files of one test.
-pub fn empty_folder(test: &str) -> PathBuf {
+pub(crate) fn empty_folder(test: &str) -> PathBuf {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(test);
     if folder.exists() {
         std::fs::remove_dir_all(&folder).unwrap();
@@ -51,7 +51,7 @@ pub fn empty_folder(test: &str) -> PathBuf {
 /// Says that a tool is missing: a skipped test on a laptop, a failure where `REQUIRE_TOOLS=1`.
 #[expect(clippy::print_stderr, reason = "the person who runs the test reads it")]
 #[expect(clippy::disallowed_methods, reason = "the person who runs the tests decides it there")]
-pub fn missing_tool(tool: &str, how_to_get_it: &str) {
+pub(crate) fn missing_tool(tool: &str, how_to_get_it: &str) {
     let text = format!("skipped: {tool} is not installed; {how_to_get_it}");
     assert!(std::env::var("REQUIRE_TOOLS").as_deref() != Ok("1"), "{text}");
     eprintln!("{text}");

@@ -64,7 +64,7 @@ pub struct Report {
 }
 
 /// One message on its way through the batch.
-pub struct Case<'m> {
+pub(super) struct Case<'m> {
     pub message: &'m Message,
     pub claim_key: Option<ClaimKey>,
     pub content: ContentHash,
@@ -79,7 +79,7 @@ pub struct Case<'m> {
     pub outcome: Option<Outcome>,
 }
 
-pub struct Batch<'m> {
+pub(super) struct Batch<'m> {
     pub settings: Settings,
     pub now_ms: u64,
     pub cases: Vec<Case<'m>>,
@@ -90,7 +90,7 @@ pub struct Batch<'m> {
 }
 
 impl<'m> Case<'m> {
-    pub fn new(message: &'m Message, now_ms: u64) -> Self {
+    pub(super) fn new(message: &'m Message, now_ms: u64) -> Self {
         let judged = judge(message, now_ms);
         Self {
             message,
@@ -107,13 +107,13 @@ impl<'m> Case<'m> {
     }
 
     /// The entry as judged. Judging is pure, so doing it again gives the same.
-    pub fn take_entry(&mut self, now_ms: u64) -> Entry {
+    pub(super) fn take_entry(&mut self, now_ms: u64) -> Entry {
         self.entry.take().unwrap_or_else(|| judge(self.message, now_ms).entry)
     }
 }
 
 impl Batch<'_> {
-    pub fn fail(&mut self, index: usize, code: Cow<'static, str>) {
+    pub(super) fn fail(&mut self, index: usize, code: Cow<'static, str>) {
         self.cases[index].outcome = Some(Outcome::Failed { code });
         let message = self.cases[index].message;
         if let Some(group) = &message.group_id {
@@ -122,13 +122,13 @@ impl Batch<'_> {
         }
     }
 
-    pub fn is_group_failed(&self, index: usize) -> bool {
+    pub(super) fn is_group_failed(&self, index: usize) -> bool {
         let group = self.cases[index].message.group_id.as_deref();
         group.and_then(|group| self.failed_from.get(group)).is_some_and(|&first| first < index)
     }
 
     /// A message that failed is reported with every later one of its group, recorded or not (G5).
-    pub fn report(self) -> Report {
+    pub(super) fn report(self) -> Report {
         let mut report = Report::default();
         let mut failed_groups = HashSet::new();
         for (index, case) in self.cases.into_iter().enumerate() {
@@ -150,16 +150,16 @@ impl Batch<'_> {
     }
 }
 
-pub fn is_large(message: &Message) -> bool {
+pub(super) fn is_large(message: &Message) -> bool {
     message.body.len() > LARGE_BODY_BYTES
 }
 
 /// Seconds since the epoch at which a row may be deleted; 0 days: never.
-pub fn expiry(from_seconds: u64, ttl_days: u64) -> Option<u64> {
+pub(super) fn expiry(from_seconds: u64, ttl_days: u64) -> Option<u64> {
     (ttl_days > 0).then(|| from_seconds + ttl_days * SECONDS_PER_DAY)
 }
 
 /// An earlier message of its group failed.
-pub const GROUP_FAILED: Cow<'static, str> = Cow::Borrowed("GroupFailed");
+pub(super) const GROUP_FAILED: Cow<'static, str> = Cow::Borrowed("GroupFailed");
 /// What was there is not any more: only a later delivery can find out what holds now.
-pub const VANISHED: Cow<'static, str> = Cow::Borrowed("Vanished");
+pub(super) const VANISHED: Cow<'static, str> = Cow::Borrowed("Vanished");

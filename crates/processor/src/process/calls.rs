@@ -13,12 +13,12 @@ use ledger::{
 const RESENDS_MAX: u32 = 3;
 const BACKOFF: Backoff = Backoff { first_ms: 50, last_ms: 1_000 };
 /// Statements in one request ("BatchExecuteStatement").
-pub const STATEMENTS_MAX: usize = 25;
+pub(super) const STATEMENTS_MAX: usize = 25;
 /// Keys in one request ("BatchGetItem").
 const READ_KEYS_MAX: usize = 100;
 
 /// The tables, and the time there is to call them.
-pub struct Calls<'c, T, C> {
+pub(super) struct Calls<'c, T, C> {
     pub tables: &'c T,
     pub deadline: Deadline<'c, C>,
 }
@@ -26,7 +26,12 @@ pub struct Calls<'c, T, C> {
 impl<T: Tables, C: Clock> Calls<'_, T, C> {
     /// Inserts `count` items, sending those again that were refused for the moment; `item` makes each as often as it
     /// is sent.
-    pub async fn insert_all(&self, table: Table, count: usize, mut item: impl FnMut(usize) -> Item) -> Vec<Inserted> {
+    pub(super) async fn insert_all(
+        &self,
+        table: Table,
+        count: usize,
+        mut item: impl FnMut(usize) -> Item,
+    ) -> Vec<Inserted> {
         let mut inserted = vec![Inserted::Refused(Refusal::Transient { code: DEADLINE }); count];
         let mut pending: Vec<usize> = (0..count).collect();
         for attempt in 0..=RESENDS_MAX {
@@ -64,7 +69,7 @@ impl<T: Tables, C: Clock> Calls<'_, T, C> {
     }
 
     /// Reads items, `None` where there is none; what cannot be read is an error code.
-    pub async fn read_all(&self, table: Table, keys: Vec<Item>) -> Vec<Result<Option<Item>, Cow<'static, str>>> {
+    pub(super) async fn read_all(&self, table: Table, keys: Vec<Item>) -> Vec<Result<Option<Item>, Cow<'static, str>>> {
         let mut found: Vec<_> = keys.iter().map(|_| Err(DEADLINE)).collect();
         let mut pending: Vec<usize> = (0..keys.len()).collect();
         for attempt in 0..=RESENDS_MAX {

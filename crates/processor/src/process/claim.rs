@@ -17,7 +17,7 @@ use crate::process::{
 };
 
 /// A claim that stands, ours or an earlier one.
-pub struct Winner {
+pub(super) struct Winner {
     /// The entry it claims.
     pub key: EntryKey,
     pub content: ContentHash,
@@ -28,7 +28,7 @@ pub struct Winner {
 }
 
 /// How the claim of one id ended.
-pub enum Claimed {
+pub(super) enum Claimed {
     Won(Winner),
     /// The Go system made it, in one transaction with its entry.
     WithItsEntry,
@@ -58,7 +58,7 @@ impl Claimed {
 
 impl Batch<'_> {
     /// Claims each id once, for the first message that brings it, and reads back the claims that were there.
-    pub async fn claim<T: Tables, C: Clock>(&self, calls: &Calls<'_, T, C>) -> BTreeMap<ClaimKey, Claimed> {
+    pub(super) async fn claim<T: Tables, C: Clock>(&self, calls: &Calls<'_, T, C>) -> BTreeMap<ClaimKey, Claimed> {
         let mut owners: Vec<(usize, &ClaimKey)> = Vec::new();
         let mut seen = HashSet::new();
         for (index, case) in self.cases.iter().enumerate() {

@@ -10,7 +10,7 @@ use crate::process::{
 };
 
 /// One insert into the ledger, and the messages whose outcome hangs on it.
-pub struct Statement {
+pub(super) struct Statement {
     pub key: EntryKey,
     pub case: usize,
     /// Its place in the order, never before a statement on which an earlier message of its group hangs.
@@ -29,7 +29,7 @@ pub struct Statement {
 
 /// For whose claim an entry is recorded.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Origin {
+pub(super) enum Origin {
     /// For one that this batch made, or for none.
     Own,
     /// For one that was there before.
@@ -40,7 +40,7 @@ pub enum Origin {
 
 /// What is known of the entry that a statement would insert.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Known {
+pub(super) enum Known {
     /// Its claim is new: it is not there, unless it was left by a claim that has expired.
     Nothing,
     /// Its claim was there before: it may be there, and a failed insert would be charged by the size of the item.
@@ -52,7 +52,7 @@ pub enum Known {
 }
 
 impl Statement {
-    pub fn is_to_read(&self) -> bool {
+    pub(super) fn is_to_read(&self) -> bool {
         matches!(self.known, Known::Perhaps | Known::Taken)
     }
 }
@@ -60,7 +60,7 @@ impl Statement {
 impl Batch<'_> {
     /// Decides for each message what is to be written for it, if anything. Statements have different keys: equal
     /// content shares one, unequal content becomes a conflict.
-    pub fn plan(&mut self, claims: &BTreeMap<ClaimKey, Claimed>) -> Vec<Statement> {
+    pub(super) fn plan(&mut self, claims: &BTreeMap<ClaimKey, Claimed>) -> Vec<Statement> {
         let mut statements = Vec::new();
         for index in 0..self.cases.len() {
             if self.is_group_failed(index) {
@@ -146,7 +146,7 @@ impl Batch<'_> {
     }
 
     /// Other content has the statement's key, or is to have it.
-    pub fn turn_into_conflict(&self, statement: &mut Statement) {
+    pub(super) fn turn_into_conflict(&self, statement: &mut Statement) {
         statement.key = statement.key.conflict(self.cases[statement.case].content);
         statement.is_conflict = true;
         statement.origin = Origin::Own;
@@ -155,7 +155,7 @@ impl Batch<'_> {
         }
     }
 
-    pub fn fail_statement(&mut self, statement: &Statement, code: Cow<'static, str>) {
+    pub(super) fn fail_statement(&mut self, statement: &Statement, code: Cow<'static, str>) {
         for &index in statement.twins.iter().chain([&statement.case]) {
             self.fail(index, code.clone());
         }
@@ -163,4 +163,4 @@ impl Batch<'_> {
 }
 
 /// A conflict's key holds the hash of its content. Where it has other content, somebody has changed the tables.
-pub const CONFLICT_KEY_TAKEN: Cow<'static, str> = Cow::Borrowed("ConflictKeyTaken");
+pub(super) const CONFLICT_KEY_TAKEN: Cow<'static, str> = Cow::Borrowed("ConflictKeyTaken");

@@ -19,7 +19,7 @@ impl Batch<'_> {
     /// Records what the statements say, the lightest first: should time run out, then for those who used it up. Never a
     /// message before an earlier one of its group: only a prefix of a group can be acknowledged, so what is recorded
     /// behind a gap would be done in vain each time the batch comes.
-    pub async fn record<T: Tables, C: Clock>(&mut self, calls: &Calls<'_, T, C>, statements: Vec<Statement>) {
+    pub(super) async fn record<T: Tables, C: Clock>(&mut self, calls: &Calls<'_, T, C>, statements: Vec<Statement>) {
         let mut waiting = statements;
         loop {
             self.leave_behind(&mut waiting);

@@ -13,7 +13,7 @@ use serde::{
 
 /// Size of an attribute's value as `ledger::item` counts it, taken without keeping the value.
 #[derive(Clone, Copy, Default)]
-pub struct AttributeBytes(pub usize);
+pub(super) struct AttributeBytes(pub usize);
 
 /// Size of a text, of the members of a map, and of the elements of a list.
 struct TextBytes(usize);

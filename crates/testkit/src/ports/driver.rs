@@ -14,7 +14,7 @@ use ledger::{
     projection::Projection,
 };
 use processor::process;
-use projector::{Batch, Report, Settings};
+use projector::{Batch, Report, Settings, project};
 
 use super::{Answer, Call, Fault, Kind, PortStub, ready};
 use crate::memory::projections::MemoryProjections;
@@ -65,6 +65,7 @@ impl Aws for ProjectorAws {
     }
 }
 
+/// The code under test, and what its calls meet.
 pub struct Driver<A> {
     pub aws: A,
     pub now_ms: u64,
@@ -85,7 +86,7 @@ struct Planned {
     made: usize,
     numbers: (Bound<usize>, Bound<usize>),
     fault: Fault,
-    /// None means all.
+    /// All of them, where none is named.
     parts: BTreeSet<usize>,
     refusal: Refusal,
     /// How long a call takes.
@@ -251,7 +252,7 @@ impl<T: Tables> Driver<&T> {
         mut before: impl AsyncFnMut(Kind),
     ) -> process::Report {
         let deadline_ms = self.now_ms + timeout_ms;
-        let code = async |stub: PortStub| process::process(&stub, &stub, settings, messages, deadline_ms).await;
+        let code = async |stub: PortStub| process::process(&stub.of_processor(), settings, messages, deadline_ms).await;
         let report = self.run([code], &[0], async |_, call| before(call.kind()).await).await.pop();
         assert!(self.now_ms <= deadline_ms, "G12: the answer comes before the deadline");
         let report = report.expect("no crash is planned");
@@ -282,7 +283,8 @@ impl Driver<ProjectorAws> {
         mut before: impl FnMut(&mut MemoryProjections, &Call),
     ) -> Vec<Report> {
         let deadline_ms = self.now_ms + timeout_ms;
-        let code = |batch| async move |stub: PortStub| stub.services().project(settings, batch, deadline_ms).await;
+        let code =
+            |batch| async move |stub: PortStub| project(&stub.of_projector(), settings, batch, deadline_ms).await;
         let before = async |aws: &mut ProjectorAws, call: &Call| before(&mut aws.projections, call);
         let reports = ready(self.run(batches.into_iter().map(code), turns, before));
         assert!(self.now_ms <= deadline_ms, "G12: an answer comes before the deadline");

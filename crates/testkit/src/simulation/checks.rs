@@ -16,11 +16,12 @@ mod g9_projections;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-pub use g4_no_poison::{check_queues, refused_content};
-pub use g5_group_isolation::Excuses;
-pub use g7_isolation::{View, check_non_interference, view};
-pub use g9_projections::{check_counts, check_report};
-pub use g12_bounded_work::{check_calls, check_deadline};
+pub(super) use g4_no_poison::{check_queues, refused_content};
+pub(super) use g5_group_isolation::Excuses;
+pub use g7_isolation::View;
+pub(super) use g7_isolation::{check_non_interference, view};
+pub(super) use g9_projections::{check_counts, check_report};
+pub(super) use g12_bounded_work::{check_calls, check_deadline};
 use ledger::{Attribute, FailureClass, Item, entry::attribute, ids::KEY_SEPARATOR, item::text_of, ports::Table};
 
 use super::recipe::Recipe;
@@ -28,7 +29,7 @@ use crate::alerts::AlertBook;
 
 /// A message the queue has taken.
 #[derive(Debug)]
-pub struct Accepted {
+pub(super) struct Accepted {
     pub recipe: Recipe,
     pub message_id: String,
     pub sequence_number: String,
@@ -56,7 +57,7 @@ struct Appended {
 type Identity = String;
 
 #[derive(Debug)]
-pub struct Expectations {
+pub(super) struct Expectations {
     /// Numbered as they were accepted.
     pub messages: Vec<Accepted>,
     by_id: BTreeMap<String, usize>,
@@ -69,7 +70,7 @@ pub struct Expectations {
 }
 
 impl Expectations {
-    pub fn new(alert_window_ms: u64) -> Self {
+    pub(super) fn new(alert_window_ms: u64) -> Self {
         Self {
             messages: Vec::new(),
             by_id: BTreeMap::new(),
@@ -81,18 +82,18 @@ impl Expectations {
         }
     }
 
-    pub fn accept(&mut self, recipe: &Recipe, message_id: String, sequence_number: String, sent_ms: u64) {
+    pub(super) fn accept(&mut self, recipe: &Recipe, message_id: String, sequence_number: String, sent_ms: u64) {
         self.by_id.insert(message_id.clone(), self.messages.len());
         let recipe = recipe.clone();
         self.messages.push(Accepted { recipe, message_id, sequence_number, sent_ms, is_acknowledged: false });
     }
 
-    pub fn find(&self, message_id: &str) -> usize {
+    pub(super) fn find(&self, message_id: &str) -> usize {
         self.by_id[message_id]
     }
 
     /// A claim was inserted for one of the messages of a batch.
-    pub fn claimed(&mut self, item: &Item, batch: &[usize]) {
+    pub(super) fn claimed(&mut self, item: &Item, batch: &[usize]) {
         let identity = identity_of(Table::Claims, item);
         let message = self.source(Table::Claims, item, batch);
         self.check_that_no_claim_lives(&identity);
@@ -100,7 +101,7 @@ impl Expectations {
     }
 
     /// An entry was inserted for one of the messages of a batch; returns which.
-    pub fn appended(&mut self, item: &Item, batch: &[usize]) -> usize {
+    pub(super) fn appended(&mut self, item: &Item, batch: &[usize]) -> usize {
         let identity = identity_of(Table::Entries, item);
         let message = self.source(Table::Entries, item, batch);
         self.check_content(message, item);
@@ -116,14 +117,14 @@ impl Expectations {
     }
 
     /// A claim is deleted.
-    pub fn claim_removed(&mut self, identity: &str) {
+    pub(super) fn claim_removed(&mut self, identity: &str) {
         for claim in self.claims.get_mut(identity).into_iter().flatten() {
             claim.is_swept = true;
         }
     }
 
     /// An entry is deleted: an equal event may be recorded again, whatever claim it finds.
-    pub fn entry_removed(&mut self, identity: &str, sk: &str) {
+    pub(super) fn entry_removed(&mut self, identity: &str, sk: &str) {
         for entry in self.entries.get_mut(identity).into_iter().flatten() {
             entry.is_removed |= entry.sk == sk;
         }
@@ -152,7 +153,7 @@ impl Expectations {
 }
 
 /// Tenant and event id of a claim, or of an entry.
-pub fn identity_of(table: Table, item: &Item) -> Identity {
+pub(super) fn identity_of(table: Table, item: &Item) -> Identity {
     let text = |name: &str| text_of(item, name).unwrap_or_default();
     match table {
         Table::Claims => text(attribute::PK).to_owned(),

@@ -14,7 +14,7 @@ use serde_json::{Map, Value, json};
 use super::scenario::pick;
 
 /// Stands in every payload value that is free text and in every undeclared member name, and nowhere else (G11).
-pub const MARKER: &str = "zqx";
+pub(super) const MARKER: &str = "zqx";
 
 /// Alike, so that keys that are not injective meet.
 pub const TENANTS: [&str; 4] = ["a", "a1", "b", "tenant-c"];

@@ -13,14 +13,14 @@ use super::{
 };
 use crate::ports::Fault;
 
-pub const SENDS_MIN: usize = 5;
-pub const SENDS_MAX: usize = 40;
+pub(super) const SENDS_MIN: usize = 5;
+pub(super) const SENDS_MAX: usize = 40;
 
 /// Deliveries of a message before it goes to the DLQ. The deployment has many more; here they are few, so that
 /// schedules reach the DLQ.
 const RECEIVES_MAX: usize = 5;
 /// Invocations of the processor that may fail where nothing may reach the DLQ.
-pub const FAULTY_INVOCATIONS_MAX: usize = RECEIVES_MAX - 1;
+pub(super) const FAULTY_INVOCATIONS_MAX: usize = RECEIVES_MAX - 1;
 
 /// Bodies that the processor takes for large, and the largest that the queue takes.
 const LARGE_BYTES: Range<usize> = 17 * 1024..32 * 1024;
@@ -338,6 +338,6 @@ impl Send {
     }
 }
 
-pub fn pick<'t, T>(random: &mut Rng, of: &'t [T]) -> &'t T {
+pub(super) fn pick<'t, T>(random: &mut Rng, of: &'t [T]) -> &'t T {
     &of[random.usize(..of.len())]
 }

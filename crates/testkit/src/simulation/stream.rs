@@ -11,11 +11,11 @@ use serde_json::{Value, json};
 use super::scenario::pick;
 use crate::dynamodb_json;
 
-pub const REMOVE: &str = "REMOVE";
+pub(super) const REMOVE: &str = "REMOVE";
 
 /// What a record means to the counts, as whoever made the change knows it.
 #[derive(Clone, Debug)]
-pub enum Meaning {
+pub(super) enum Meaning {
     Appended(EntrySummary),
     Revalidated(EntrySummary),
     Nothing,
@@ -24,7 +24,7 @@ pub enum Meaning {
 }
 
 #[derive(Debug)]
-pub struct Logged {
+pub(super) struct Logged {
     pub shard: usize,
     pub sequence_number: String,
     pub meaning: Meaning,
@@ -42,7 +42,7 @@ struct Shard {
 }
 
 #[derive(Debug, Default)]
-pub struct Stream {
+pub(super) struct Stream {
     shards: Vec<Shard>,
     pub log: Vec<Logged>,
     by_number: BTreeMap<String, usize>,
@@ -53,16 +53,16 @@ pub struct Stream {
 
 impl Stream {
     /// Two shards; their ids are their numbers.
-    pub fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self { shards: vec![Shard::default(), Shard::default()], next_number: 1_000, ..Self::default() }
     }
 
-    pub fn shard_id(shard: usize) -> String {
+    pub(super) fn shard_id(shard: usize) -> String {
         format!("shardId-{shard}")
     }
 
     /// When a change that is made now appears: soon, and after all earlier ones of the item.
-    pub fn appears_ms(&mut self, random: &mut Rng, now_ms: u64, item: &Item) -> u64 {
+    pub(super) fn appears_ms(&mut self, random: &mut Rng, now_ms: u64, item: &Item) -> u64 {
         let delay_ms_max = *pick(random, &[20, 20, 500, 3_000]);
         let latest_ms = self.latest_ms.entry(key_of(item)).or_default();
         *latest_ms = (now_ms + random.u64(..delay_ms_max)).max(*latest_ms + 1);
@@ -70,7 +70,7 @@ impl Stream {
     }
 
     /// A change appears. Returns its shard, and what the mapping is to know of it.
-    pub fn append(&mut self, random: &mut Rng, change: Change) -> (usize, StreamRecord) {
+    pub(super) fn append(&mut self, random: &mut Rng, change: Change) -> (usize, StreamRecord) {
         let Change { event_name, is_by_ttl, item, written_ms, meaning } = change;
         self.next_number += random.u64(1..20);
         let sequence_number = self.next_number.to_string();
@@ -106,23 +106,23 @@ impl Stream {
         (shard, offered)
     }
 
-    pub fn get(&self, sequence_number: &str) -> &Logged {
+    pub(super) fn get(&self, sequence_number: &str) -> &Logged {
         &self.log[self.by_number[sequence_number]]
     }
 
-    pub fn find(&mut self, sequence_number: &str) -> &mut Logged {
+    pub(super) fn find(&mut self, sequence_number: &str) -> &mut Logged {
         &mut self.log[self.by_number[sequence_number]]
     }
 
     /// The event of a batch of records, which are of one shard.
-    pub fn event(&self, numbers: &[String]) -> String {
+    pub(super) fn event(&self, numbers: &[String]) -> String {
         let records: Vec<&str> = numbers.iter().map(|number| self.get(number).json.as_str()).collect();
         let shard = numbers.first().map_or(0, |number| self.get(number).shard);
         format!("{{\"Records\":[{}],\"shardId\":\"{}\"}}", records.join(","), Self::shard_id(shard))
     }
 
     /// Splits an open shard; returns it and its children.
-    pub fn split(&mut self, random: &mut Rng) -> (usize, [usize; 2]) {
+    pub(super) fn split(&mut self, random: &mut Rng) -> (usize, [usize; 2]) {
         let open: Vec<usize> = (0..self.shards.len()).filter(|&at| self.shards[at].children.is_none()).collect();
         let parent = *pick(random, &open);
         let children = [self.shards.len(), self.shards.len() + 1];
@@ -145,7 +145,7 @@ impl Stream {
 
 /// A change of an item, before it appears in the stream.
 #[derive(Clone, Debug)]
-pub struct Change {
+pub(super) struct Change {
     pub event_name: &'static str,
     /// Deleted because it had expired.
     pub is_by_ttl: bool,

@@ -158,7 +158,7 @@ struct Invocation {
     refused: BTreeSet<String>,
 }
 
-pub struct World<'t> {
+pub(super) struct World<'t> {
     scenario: Scenario,
     random: Rng,
     now_ms: u64,
@@ -189,7 +189,7 @@ pub struct World<'t> {
 }
 
 /// Runs a seed to its end, tracing into `trace` where there is one. Panics where the contract does not hold.
-pub fn run(seed: u64, cuts: &Cuts, trace: Option<&RefCell<Vec<String>>>) -> Ending {
+pub(super) fn run(seed: u64, cuts: &Cuts, trace: Option<&RefCell<Vec<String>>>) -> Ending {
     let mut world = World::new(seed, Scenario::of(seed, cuts), trace);
     world.run();
     Ending { totals: world.totals, tables: world.tables }

@@ -12,20 +12,20 @@ use serde_json::{Map, Value};
 /// Which values the variables have: their defaults, or the least or most that their validations allow. `Most` also sets
 /// variables whose default is null.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Variables {
+pub(crate) enum Variables {
     Default,
     Least,
     Most,
 }
 
 /// The files of one folder.
-pub struct Terraform {
+pub(crate) struct Terraform {
     blocks: Vec<Block>,
     variables: BTreeMap<String, Value>,
 }
 
 impl Terraform {
-    pub fn read(folder: &str, variables: Variables) -> Self {
+    pub(crate) fn read(folder: &str, variables: Variables) -> Self {
         let files = fs::read_dir(crate::root().join(folder)).unwrap().map(|file| file.unwrap().path());
         let files = files.filter(|path| path.extension().is_some_and(|extension| extension == "tf"));
         let blocks = files.flat_map(|path| {
@@ -42,7 +42,7 @@ impl Terraform {
     }
 
     /// The contents of all blocks of a kind, by their labels joined with dots. Blocks within them are lists.
-    pub fn all(&self, kind: &str) -> impl Iterator<Item = (String, Value)> {
+    pub(crate) fn all(&self, kind: &str) -> impl Iterator<Item = (String, Value)> {
         self.blocks(kind).map(|block| {
             let labels: Vec<&str> = block.labels.iter().map(|label| label.as_str()).collect();
             (labels.join("."), self.contents(&block.body))
@@ -50,20 +50,20 @@ impl Terraform {
     }
 
     /// The contents of the block with these labels, joined with dots.
-    pub fn block(&self, kind: &str, labels: &str) -> Value {
+    pub(crate) fn block(&self, kind: &str, labels: &str) -> Value {
         let found = self.all(kind).find(|(address, _)| address == labels);
         found.unwrap_or_else(|| panic!("no {kind} {labels}")).1
     }
 
     /// The resources of a type, by name.
-    pub fn resources(&self, of: &str) -> impl Iterator<Item = (String, Value)> {
+    pub(crate) fn resources(&self, of: &str) -> impl Iterator<Item = (String, Value)> {
         let prefix = format!("{of}.");
         self.all("resource")
             .filter_map(move |(address, block)| Some((address.strip_prefix(&prefix)?.to_owned(), block)))
     }
 
     /// The value of a `local`.
-    pub fn local(&self, name: &str) -> Value {
+    pub(crate) fn local(&self, name: &str) -> Value {
         let local = self.blocks("locals").find_map(|block| block.body.get_attribute(name));
         self.value(&local.unwrap_or_else(|| panic!("no local.{name}")).value)
     }

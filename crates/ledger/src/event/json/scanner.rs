@@ -9,14 +9,14 @@ pub struct SyntaxError {
 }
 
 /// A position in a text.
-pub struct Scanner<'t> {
+pub(super) struct Scanner<'t> {
     pub text: &'t str,
     pub at: usize,
 }
 
 impl<'t> Scanner<'t> {
     /// Checks the grammar of a value without building or recursing, however deep it is.
-    pub fn skim(&mut self) -> Result<(), SyntaxError> {
+    pub(super) fn skim(&mut self) -> Result<(), SyntaxError> {
         // One flag per open container: whether it is an object.
         let mut open: Vec<bool> = Vec::new();
         loop {
@@ -67,7 +67,7 @@ impl<'t> Scanner<'t> {
     }
 
     /// Hands out the unescaped text in parts; false if it holds half a surrogate pair.
-    pub fn string_parts(&mut self, mut part: impl FnMut(&str)) -> Result<bool, SyntaxError> {
+    pub(super) fn string_parts(&mut self, mut part: impl FnMut(&str)) -> Result<bool, SyntaxError> {
         if !self.take(b'"') {
             return Err(self.error("a string"));
         }
@@ -141,7 +141,7 @@ impl<'t> Scanner<'t> {
         Ok(code)
     }
 
-    pub fn number_text(&mut self) -> Result<&'t str, SyntaxError> {
+    pub(super) fn number_text(&mut self) -> Result<&'t str, SyntaxError> {
         let start = self.at;
         self.take(b'-');
         if !self.take(b'0') {
@@ -167,7 +167,7 @@ impl<'t> Scanner<'t> {
         if self.at == start { Err(self.error("a digit")) } else { Ok(()) }
     }
 
-    pub fn literal(&mut self, word: &'static str) -> Result<(), SyntaxError> {
+    pub(super) fn literal(&mut self, word: &'static str) -> Result<(), SyntaxError> {
         if !self.text.as_bytes()[self.at..].starts_with(word.as_bytes()) {
             return Err(self.error("a value"));
         }
@@ -175,7 +175,7 @@ impl<'t> Scanner<'t> {
         Ok(())
     }
 
-    pub fn colon(&mut self) -> Result<(), SyntaxError> {
+    pub(super) fn colon(&mut self) -> Result<(), SyntaxError> {
         self.skip_whitespace();
         if !self.take(b':') {
             return Err(self.error("`:`"));
@@ -185,7 +185,7 @@ impl<'t> Scanner<'t> {
     }
 
     /// After an element: true if a comma announces another one, false if the container closed.
-    pub fn another(&mut self, close: u8, expected: &'static str) -> Result<bool, SyntaxError> {
+    pub(super) fn another(&mut self, close: u8, expected: &'static str) -> Result<bool, SyntaxError> {
         self.skip_whitespace();
         if self.take(close) {
             return Ok(false);
@@ -197,23 +197,23 @@ impl<'t> Scanner<'t> {
         Ok(true)
     }
 
-    pub fn skip_whitespace(&mut self) {
+    pub(super) fn skip_whitespace(&mut self) {
         while let Some(b' ' | b'\t' | b'\n' | b'\r') = self.peek() {
             self.at += 1;
         }
     }
 
-    pub fn take(&mut self, byte: u8) -> bool {
+    pub(super) fn take(&mut self, byte: u8) -> bool {
         let found = self.peek() == Some(byte);
         self.at += usize::from(found);
         found
     }
 
-    pub fn peek(&self) -> Option<u8> {
+    pub(super) fn peek(&self) -> Option<u8> {
         self.text.as_bytes().get(self.at).copied()
     }
 
-    pub fn error(&self, expected: &'static str) -> SyntaxError {
+    pub(super) fn error(&self, expected: &'static str) -> SyntaxError {
         SyntaxError { offset: self.at, expected }
     }
 }

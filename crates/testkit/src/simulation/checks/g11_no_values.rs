@@ -3,6 +3,6 @@
 use super::super::recipe::MARKER;
 use crate::clause::hold;
 
-pub fn check_no_value(what: &str, text: &str) {
+pub(super) fn check_no_value(what: &str, text: &str) {
     hold!(G11, !text.contains(MARKER), "{what} tells a value: {text}");
 }

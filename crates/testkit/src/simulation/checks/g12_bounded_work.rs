@@ -13,7 +13,7 @@ const PROJECTOR_CALLS_MAX: usize = 400;
 
 impl Expectations {
     /// Metrics were put.
-    pub fn measured(&mut self, data: &[Datum]) {
+    pub(crate) fn measured(&mut self, data: &[Datum]) {
         for (name, value) in data.iter().flat_map(|datum| &datum.sample.dimensions) {
             check_no_value("a dimension", value);
             if name == dimension::TENANT_ID {
@@ -23,7 +23,7 @@ impl Expectations {
     }
 
     /// All has come to rest.
-    pub fn check_bounds(&self, metric_places_max: usize, projections: &MemoryProjections) {
+    pub(crate) fn check_bounds(&self, metric_places_max: usize, projections: &MemoryProjections) {
         let tenants = self.metric_tenants.len();
         hold!(G12, tenants <= metric_places_max + 1, "{tenants} tenants have a metric dimension");
         let bytes = projections.item_bytes_max;
@@ -31,7 +31,7 @@ impl Expectations {
     }
 }
 
-pub fn check_calls(of: Function, calls: usize) {
+pub(crate) fn check_calls(of: Function, calls: usize) {
     let calls_max = match of {
         Function::Processor => PROCESSOR_CALLS_MAX,
         Function::Projector => PROJECTOR_CALLS_MAX,
@@ -40,6 +40,6 @@ pub fn check_calls(of: Function, calls: usize) {
 }
 
 /// An invocation ends, or Lambda ends it. One that stood still is late by no fault of its own.
-pub fn check_deadline(is_in_time: bool, is_stalled: bool) {
+pub(crate) fn check_deadline(is_in_time: bool, is_stalled: bool) {
     hold!(G12, is_in_time || is_stalled, "an answer comes before the deadline");
 }

@@ -11,7 +11,13 @@ use crate::clause::hold;
 impl Expectations {
     /// One request has appended entries for some messages of a batch. What came before them in their groups is recorded
     /// too, or in the same request, or its own statements went wrong.
-    pub fn check_prefix(&self, appended: &[usize], batch: &[usize], requested: &BTreeSet<Identity>, excuses: &Excuses) {
+    pub(crate) fn check_prefix(
+        &self,
+        appended: &[usize],
+        batch: &[usize],
+        requested: &BTreeSet<Identity>,
+        excuses: &Excuses,
+    ) {
         if excuses.is_any {
             return;
         }
@@ -31,7 +37,7 @@ impl Expectations {
     }
 
     /// The processor has answered for a batch.
-    pub fn check_acknowledged(&self, batch: &[usize], report: &Report, excuses: &Excuses) {
+    pub(crate) fn check_acknowledged(&self, batch: &[usize], report: &Report, excuses: &Excuses) {
         let is_disturbed = excuses.is_any || !excuses.identities.is_empty();
         hold!(
             G1,
@@ -45,14 +51,14 @@ impl Expectations {
     }
 
     /// SQS has deleted a message.
-    pub fn acknowledged(&mut self, message_id: &str) {
+    pub(crate) fn acknowledged(&mut self, message_id: &str) {
         let message = self.find(message_id);
         hold!(G1, self.is_durable(message), "{message_id} is deleted and nowhere to be found");
         self.messages[message].is_acknowledged = true;
     }
 
     /// All has come to rest.
-    pub fn check_that_nothing_is_lost(&self, dead: &BTreeSet<String>) {
+    pub(crate) fn check_that_nothing_is_lost(&self, dead: &BTreeSet<String>) {
         for Accepted { message_id, is_acknowledged, .. } in &self.messages {
             hold!(G1, *is_acknowledged || dead.contains(message_id), "{message_id} is lost");
         }

@@ -6,7 +6,7 @@ use super::{Claimed, Expectations};
 use crate::clause::hold;
 
 impl Expectations {
-    pub fn check_conflict(&self, identity: &str, message: usize, class: Option<FailureClass>, item: &Item) {
+    pub(crate) fn check_conflict(&self, identity: &str, message: usize, class: Option<FailureClass>, item: &Item) {
         if class != Some(FailureClass::Conflict) {
             return;
         }

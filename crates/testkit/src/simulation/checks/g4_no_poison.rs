@@ -15,7 +15,7 @@ use crate::clause::{Clause, hold};
 
 impl Expectations {
     /// Returns the class of failure of an entry that was appended for a message.
-    pub fn check_verdict(&self, message: usize, item: &Item) -> Option<FailureClass> {
+    pub(crate) fn check_verdict(&self, message: usize, item: &Item) -> Option<FailureClass> {
         let class = class_of(item);
         let expected_status = if class.is_none() { Status::READY } else { Status::INVALID };
         assert_eq!(
@@ -33,12 +33,12 @@ impl Expectations {
 }
 
 /// DynamoDB takes whatever the processor makes of a body.
-pub fn refused_content(item: &Item, refusal: &Refusal) -> ! {
+pub(crate) fn refused_content(item: &Item, refusal: &Refusal) -> ! {
     Clause::G4.is_broken(format!("DynamoDB refuses {item:?}: {refusal:?}"))
 }
 
 /// All has come to rest.
-pub fn check_queues(regime: Regime, rest: &[PeekedMessage], dead: &BTreeSet<String>) {
+pub(crate) fn check_queues(regime: Regime, rest: &[PeekedMessage], dead: &BTreeSet<String>) {
     hold!(G4, rest.is_empty(), "a message stays in the queue: {rest:?}");
     hold!(G4, regime == Regime::Unbounded || dead.is_empty(), "{} in the DLQ within the budget", dead.len());
 }

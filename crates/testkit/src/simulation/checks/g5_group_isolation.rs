@@ -9,7 +9,7 @@ use crate::{clause::hold, ports::Call};
 
 /// Which messages of an invocation may be reported as failed.
 #[derive(Clone, Debug, Default)]
-pub struct Excuses {
+pub(crate) struct Excuses {
     /// A whole request went wrong: any.
     pub is_any: bool,
     /// Statements that went wrong, by identity.
@@ -18,7 +18,7 @@ pub struct Excuses {
 
 impl Excuses {
     /// Parts of a call go wrong.
-    pub fn add(&mut self, call: &Call, parts: &BTreeSet<usize>) {
+    pub(crate) fn add(&mut self, call: &Call, parts: &BTreeSet<usize>) {
         match call {
             Call::Insert(table, items) | Call::Read(table, items) => {
                 self.identities.extend(parts.iter().map(|&at| identity_of(*table, &items[at])));
@@ -30,7 +30,7 @@ impl Excuses {
 
 impl Expectations {
     /// The processor has answered for a batch; `is_late` says that it had no time left for more.
-    pub fn check_failed(&self, batch: &[usize], report: &Report, excuses: &Excuses, is_late: bool) {
+    pub(crate) fn check_failed(&self, batch: &[usize], report: &Report, excuses: &Excuses, is_late: bool) {
         let failed: BTreeSet<usize> = report.failed.iter().copied().collect();
         let group = |at: usize| self.messages[batch[at]].recipe.group;
         for at in 0..batch.len() {
@@ -46,7 +46,7 @@ impl Expectations {
 
     /// The messages whose statements went wrong, those that share an identity with them, and all that are behind one of
     /// these in their groups.
-    pub fn excused(&self, batch: &[usize], identities: &BTreeSet<Identity>) -> BTreeSet<usize> {
+    pub(crate) fn excused(&self, batch: &[usize], identities: &BTreeSet<Identity>) -> BTreeSet<usize> {
         let mut identities = identities.clone();
         let mut excused = BTreeSet::new();
         loop {

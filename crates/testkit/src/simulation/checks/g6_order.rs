@@ -8,7 +8,7 @@ use crate::clause::hold;
 impl Expectations {
     /// Time as the sender stated it, or SQS's own, in one width. An entry for an earlier claim has the time of that
     /// one's message, and so has a conflict with it (G3).
-    pub fn check_time(&self, identity: &str, message: usize, class: Option<FailureClass>, item: &Item) {
+    pub(crate) fn check_time(&self, identity: &str, message: usize, class: Option<FailureClass>, item: &Item) {
         let time_of = |message: usize| {
             let Accepted { recipe, sent_ms, .. } = &self.messages[message];
             let sent_at = || Timestamp::from_epoch_ms(*sent_ms).expect("this century").as_str().to_owned();
@@ -22,7 +22,7 @@ impl Expectations {
     }
 
     /// Where nothing was given up, the first to arrive in a group has claimed.
-    pub fn check_order(&self) {
+    pub(crate) fn check_order(&self) {
         for (identity, claims) in &self.claims {
             let rivals: Vec<usize> = (0..self.messages.len())
                 .filter(|&message| self.messages[message].recipe.kind.has_identity())

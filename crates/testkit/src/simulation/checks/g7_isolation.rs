@@ -21,7 +21,7 @@ pub type View = BTreeMap<String, BTreeSet<String>>;
 
 impl Expectations {
     /// The message of a batch that a row was inserted for.
-    pub fn source(&self, table: Table, item: &Item, batch: &[usize]) -> usize {
+    pub(crate) fn source(&self, table: Table, item: &Item, batch: &[usize]) -> usize {
         let identity = identity_of(table, item);
         let number = number_of(item, attribute::SEQUENCE_NUMBER);
         let is_source = |&&message: &&usize| {
@@ -36,7 +36,7 @@ impl Expectations {
 }
 
 /// The ledger without what depends on the other tenants: times of arrival and SQS's numbers.
-pub fn view(tables: &MemoryTables) -> View {
+pub(crate) fn view(tables: &MemoryTables) -> View {
     let mut view = View::new();
     for item in tables.items(Table::Entries) {
         let text = |name: &str| text_of(&item, name).unwrap_or_default().to_owned();
@@ -51,7 +51,7 @@ pub fn view(tables: &MemoryTables) -> View {
 }
 
 /// Holds a run against the same one without one of its tenants.
-pub fn check_non_interference(mut with_all: View, without_one: &View, removed: &str) {
+pub(crate) fn check_non_interference(mut with_all: View, without_one: &View, removed: &str) {
     with_all.remove(removed);
     hold!(G7, with_all == *without_one, "without tenant {removed} the ledger says other things of the others");
 }

@@ -19,14 +19,14 @@ use crate::{clause::hold, memory::projections::MemoryProjections};
 
 impl Expectations {
     /// An entry was appended for a message.
-    pub fn check_type(&self, message: usize, entry: &EntrySummary) {
+    pub(crate) fn check_type(&self, message: usize, entry: &EntrySummary) {
         let expected = self.messages[message].recipe.counted_type();
         let counted = entry.counted_type();
         hold!(G9, counted == expected, "{:?} counts under {counted}, not {expected}", entry.key);
     }
 
     /// The failures queue was sent a message.
-    pub fn reported(&mut self, body: &str, stream: &Stream) {
+    pub(crate) fn reported(&mut self, body: &str, stream: &Stream) {
         check_no_value("a failure", body);
         let body: Value = serde_json::from_str(body).expect("a failure is JSON");
         let records = body["records"].as_array().into_iter().flatten();
@@ -39,7 +39,13 @@ impl Expectations {
 
     /// A transaction has moved the checkpoint of a batch of records: what it has passed is counted, once, and was
     /// reported before (G10).
-    pub fn passed(&self, stream: &mut Stream, records: &[String], before: &Option<String>, after: &Option<String>) {
+    pub(crate) fn passed(
+        &self,
+        stream: &mut Stream,
+        records: &[String],
+        before: &Option<String>,
+        after: &Option<String>,
+    ) {
         hold!(G9, after > before, "the checkpoint goes from {before:?} to {after:?}");
         for number in records {
             let padded = Some(format!("{number:0>40}"));
@@ -61,12 +67,12 @@ impl Expectations {
 }
 
 /// The projector has answered for a batch.
-pub fn check_report(report: &Report, is_excused: bool) {
+pub(crate) fn check_report(report: &Report, is_excused: bool) {
     hold!(G9, is_excused || report.outcome == Outcome::Done, "{report:?} without a cause");
 }
 
 /// All has come to rest.
-pub fn check_counts(stream: &Stream, projections: &MemoryProjections) {
+pub(crate) fn check_counts(stream: &Stream, projections: &MemoryProjections) {
     let mut fold = Projection::default();
     let mut unreadable = 0;
     for logged in &stream.log {

@@ -80,10 +80,11 @@ impl World<'_> {
         let code = {
             let stub = stub.clone();
             async move {
+                let ports = stub.of_processor();
                 if is_cold {
-                    process::warm_up(&stub).await;
+                    process::warm_up(&ports).await;
                 }
-                Ended::Processed(process::process(&stub, &stub, settings, &messages, deadline_ms).await)
+                Ended::Processed(process::process(&ports, settings, &messages, deadline_ms).await)
             }
         };
         self.start(Function::Processor, mapping_id, stub, Box::pin(code), batch, deadline_ms);
@@ -113,8 +114,9 @@ impl World<'_> {
         };
         let stub = PortStub::with_seed(self.random.u64(..));
         let deadline_ms = self.now_ms + u64::from(Role::Projector.timeout_seconds()) * 1_000;
-        let services = stub.services();
-        let code = async move { Ended::Projected(services.project(&settings, event.into_batch(), deadline_ms).await) };
+        let ports = stub.of_projector();
+        let code =
+            async move { Ended::Projected(project::project(&ports, &settings, event.into_batch(), deadline_ms).await) };
         self.start(Function::Projector, mapping_id, stub, Box::pin(code), batch, deadline_ms);
     }
 
