@@ -7,12 +7,13 @@
 #![expect(clippy::disallowed_methods, reason = "its subject is how long something takes")]
 
 use std::{
+    collections::{BTreeMap, btree_map::Entry},
     fmt, fs,
     io::Write,
-    path::{Path, PathBuf},
-    process::Stdio,
+    path::Path,
+    process::{Child, Command, Stdio},
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
@@ -25,10 +26,9 @@ use axum::{
     http::HeaderMap,
 };
 use flate2::{Compression, write::DeflateEncoder};
-use local::{Cloud, Invocation, Options, lambda::runtime_api::RuntimeApi};
+use local::{Invocation, lambda::runtime_api::RuntimeApi};
 use serde_json::{Value, json};
 use testkit::bodies::{costly, log_line};
-use tokio::process::{Child, Command};
 
 const ARN: &str = "arn:aws:lambda:us-east-1:000000000000:function:event-processor";
 const INVOCATIONS: usize = 2_000;
@@ -158,56 +158,65 @@ fn print(batch: usize, run: Run) {
 
 /// Runs one fresh process through many batches of one size.
 async fn measure(program: &Path, endpoint: &str, seen: &Seen, batch: usize) -> Run {
-    let processor = Processor::start(program, endpoint, "processor.log").await;
+    let api = RuntimeApi::start(ARN).await.expect("a free port");
+    let log = Path::new(env!("CARGO_TARGET_TMPDIR")).join("processor.log");
+    let mut child =
+        start(program, endpoint, api.address(), fs::File::create(&log).expect("a file in cargo's own folder"));
+
     while seen.calls.load(Ordering::Relaxed) == 0 {
         tokio::time::sleep(QUIET).await;
     }
-    let first_poll_us = processor.quiet_cpu_us().await;
+    let first_poll_us = quiet_cpu_us(child.id()).await;
     // Nothing to process: what is left of starting is done.
-    processor.invoke(event(vec![])).await;
-    let started_us = processor.quiet_cpu_us().await;
+    invoke(&api, json!({ "Records": [] }).to_string()).await;
+    let started_us = quiet_cpu_us(child.id()).await;
     let (calls, bytes) = (seen.calls.swap(0, Ordering::Relaxed), seen.bytes.swap(0, Ordering::Relaxed));
     assert_eq!(calls, 1, "the warm-up, {bytes} bytes");
-    let log_before = file_bytes(&processor.log);
+    let log_before = file_bytes(&log);
 
     let batches: Vec<String> = (0..INVOCATIONS).map(|n| sqs_event(n, batch)).collect();
     let begun = Instant::now();
     for event in batches {
-        processor.invoke(event).await;
+        invoke(&api, event).await;
     }
     let seconds = begun.elapsed().as_secs_f64();
 
     let events = INVOCATIONS * batch;
     let per_event = |total: usize| total as f64 / events as f64;
     let calls = seen.calls.swap(0, Ordering::Relaxed);
-    let log_bytes = (file_bytes(&processor.log) - log_before) as usize;
+    let log_bytes = (file_bytes(&log) - log_before) as usize;
     let run = Run {
         calls: per_event(calls),
         sent_bytes: per_event(seen.bytes.swap(0, Ordering::Relaxed)),
         log_bytes: per_event(log_bytes),
-        cpu_us: per_event((processor.cpu_us() - started_us) as usize),
+        cpu_us: per_event((cpu_us(child.id()) - started_us) as usize),
         events_per_second: events as f64 / seconds,
-        peak_mb: processor.peak_kb() as f64 / 1024.0,
+        peak_mb: peak_kb(child.id()) as f64 / 1024.0,
         first_poll_ms: first_poll_us as f64 / 1_000.0,
         first_answer_ms: started_us as f64 / 1_000.0,
     };
     assert_eq!(calls, 2 * INVOCATIONS, "two calls for an undisturbed batch");
     assert!(batch < 10 || log_bytes <= 200 * events, "at most 200 bytes of log per READY event");
+    child.kill().expect("our own process");
+    child.wait().expect("our own process");
     run
 }
 
 /// Runs a fresh process through ten costly bodies of one kind, and through their redelivery.
 async fn measure_costly(program: &Path, kind: usize) {
-    let cloud = Cloud::start(Options::default()).await.expect("a free port");
-    let processor = Processor::start(program, cloud.endpoint_url(), "costly.log").await;
-    processor.invoke(event(vec![])).await;
+    let endpoint = serve(Router::new().fallback(remember).with_state(Arc::new(Mutex::default()))).await;
+    let api = RuntimeApi::start(ARN).await.expect("a free port");
+    let log = Path::new(env!("CARGO_TARGET_TMPDIR")).join("costly.log");
+    let mut child =
+        start(program, &endpoint, api.address(), fs::File::create(&log).expect("a file in cargo's own folder"));
+    invoke(&api, json!({ "Records": [] }).to_string()).await;
     for (delivery, receives) in [("first delivery", 1), ("redelivery", 2)] {
         let body = |number: usize| costly("tenant-a", &number.to_string())[kind].1.clone();
-        let event = event((0..10).map(|number| record(number, body(number), receives)).collect());
-        let (before_us, begun) = (processor.quiet_cpu_us().await, Instant::now());
-        processor.invoke(event).await;
+        let records: Vec<Value> = (0..10).map(|number| record(number, body(number), receives)).collect();
+        let (before_us, begun) = (quiet_cpu_us(child.id()).await, Instant::now());
+        invoke(&api, json!({ "Records": records }).to_string()).await;
         let seconds = begun.elapsed().as_secs_f64();
-        let cpu_seconds = (processor.quiet_cpu_us().await - before_us) as f64 / 1e6;
+        let cpu_seconds = (quiet_cpu_us(child.id()).await - before_us) as f64 / 1e6;
         let budget = CPU_SHARE * TIMEOUT_MS as f64 / 1e3;
         let (name, _) = costly("tenant-a", "0")[kind];
         println!(
@@ -217,7 +226,41 @@ async fn measure_costly(program: &Path, kind: usize) {
         println!("{}", Figure { name: "CPU, s", value: cpu_seconds, budget: Some(budget) });
         assert!(cpu_seconds < budget, "the default function would not answer in time");
     }
-    cloud.stop().await.expect("nothing is kept");
+    child.kill().expect("our own process");
+    child.wait().expect("our own process");
+}
+
+/// A table's rows by the values of their keys.
+type Rows = Arc<Mutex<BTreeMap<Vec<String>, Value>>>;
+
+/// A DynamoDB that keeps what is inserted and gives it back.
+async fn remember(State(rows): State<Rows>, body: Bytes) -> String {
+    let key = |item: &Value| -> Vec<String> {
+        let names: &[&str] = if item.get("pk").is_some() { &["pk"] } else { &["tenant_id", "sk"] };
+        names.iter().map(|name| item[name]["S"].as_str().expect("a text").to_owned()).collect()
+    };
+    let request: Value = serde_json::from_slice(&body).expect("JSON");
+    let mut rows = rows.lock().expect("nobody panics with it");
+    if let Some(tables) = request.get("RequestItems").and_then(Value::as_object) {
+        let (table, asked) = tables.iter().next().expect("a table");
+        let asked = asked["Keys"].as_array().expect("keys").iter();
+        let found: Vec<&Value> = asked.filter_map(|asked| rows.get(&key(asked))).collect();
+        return json!({ "Responses": { table: found } }).to_string();
+    }
+    let insert = |statement: &Value| {
+        let names = statement["Statement"].as_str().expect("a text").split('\'').skip(1).step_by(2);
+        let values = statement["Parameters"].as_array().expect("values").iter().cloned();
+        let item: Value = names.map(str::to_owned).zip(values).collect::<serde_json::Map<_, _>>().into();
+        match rows.entry(key(&item)) {
+            Entry::Occupied(_) => json!({ "Error": { "Code": "DuplicateItem" } }),
+            Entry::Vacant(place) => {
+                place.insert(item);
+                json!({})
+            }
+        }
+    };
+    let responses: Vec<Value> = request["Statements"].as_array().expect("statements").iter().map(insert).collect();
+    json!({ "Responses": responses }).to_string()
 }
 
 async fn say_yes(State(seen): State<Arc<Seen>>, headers: HeaderMap, body: Bytes) -> String {
@@ -232,78 +275,32 @@ async fn say_yes(State(seen): State<Arc<Seen>>, headers: HeaderMap, body: Bytes)
     json!({ "Responses": vec![json!({}); statements] }).to_string()
 }
 
-/// A fresh process under a Runtime API of its own, until it is dropped.
-struct Processor {
-    api: RuntimeApi,
-    child: Child,
-    log: PathBuf,
+fn start(program: &Path, endpoint: &str, runtime_api: &str, log: fs::File) -> Child {
+    let variables = [
+        ("AWS_LAMBDA_RUNTIME_API", runtime_api),
+        ("AWS_LAMBDA_FUNCTION_NAME", "event-processor"),
+        ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "256"),
+        ("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST"),
+        ("AWS_LAMBDA_LOG_GROUP_NAME", "/aws/lambda/event-processor"),
+        ("AWS_LAMBDA_LOG_STREAM_NAME", "bench"),
+        ("AWS_ENDPOINT_URL", endpoint),
+        ("AWS_REGION", "us-east-1"),
+        ("AWS_ACCESS_KEY_ID", "bench"),
+        ("AWS_SECRET_ACCESS_KEY", "bench"),
+        ("EVENTS_TABLE", "event-processor-events"),
+        ("IDEMPOTENCY_TABLE", "event-processor-idempotency"),
+    ];
+    let mut command = Command::new(program);
+    command.env_clear().envs(variables).stdin(Stdio::null()).stdout(log).stderr(Stdio::inherit());
+    command.spawn().expect("the binary starts")
 }
 
-impl Processor {
-    async fn start(program: &Path, endpoint: &str, log: &str) -> Self {
-        let api = RuntimeApi::start(ARN).await.expect("a free port");
-        let log = Path::new(env!("CARGO_TARGET_TMPDIR")).join(log);
-        let variables = [
-            ("AWS_LAMBDA_RUNTIME_API", api.address()),
-            ("AWS_LAMBDA_FUNCTION_NAME", "event-processor"),
-            ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "256"),
-            ("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST"),
-            ("AWS_LAMBDA_LOG_GROUP_NAME", "/aws/lambda/event-processor"),
-            ("AWS_LAMBDA_LOG_STREAM_NAME", "bench"),
-            ("AWS_ENDPOINT_URL", endpoint),
-            ("AWS_REGION", "us-east-1"),
-            ("AWS_ACCESS_KEY_ID", "bench"),
-            ("AWS_SECRET_ACCESS_KEY", "bench"),
-            ("EVENTS_TABLE", "event-processor-events"),
-            ("IDEMPOTENCY_TABLE", "event-processor-idempotency"),
-        ];
-        let mut command = Command::new(program);
-        command.env_clear().envs(variables).stdin(Stdio::null()).stderr(Stdio::inherit());
-        command.stdout(fs::File::create(&log).expect("a file in cargo's own folder")).kill_on_drop(true);
-        let child = command.spawn().expect("the binary starts");
-        Self { api, child, log }
-    }
-
-    async fn invoke(&self, payload: String) {
-        let deadline_ms = local::state::now_ms() + TIMEOUT_MS;
-        let request_id = uuid::Uuid::new_v4().to_string();
-        let invocation = Invocation { request_id, payload: payload.into_bytes(), deadline_ms };
-        let answer = self.api.invoke(invocation).await.expect("an answer");
-        assert_eq!(answer, br#"{"batchItemFailures":[]}"#);
-    }
-
-    /// Time on a CPU until the process waits for work.
-    async fn quiet_cpu_us(&self) -> u64 {
-        let mut before = self.cpu_us();
-        loop {
-            tokio::time::sleep(QUIET).await;
-            let now = self.cpu_us();
-            if now == before {
-                return now;
-            }
-            before = now;
-        }
-    }
-
-    /// Time on a CPU of all its threads.
-    fn cpu_us(&self) -> u64 {
-        let threads = fs::read_dir(format!("/proc/{}/task", self.pid())).expect("a running process");
-        let on_cpu_ns = threads.filter_map(|thread| {
-            let text = fs::read_to_string(thread.ok()?.path().join("schedstat")).ok()?;
-            text.split(' ').next()?.parse::<u64>().ok()
-        });
-        on_cpu_ns.sum::<u64>() / 1_000
-    }
-
-    fn peak_kb(&self) -> u64 {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap_or_default();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap_or_default();
-        line.trim().trim_end_matches(" kB").parse().unwrap_or_default()
-    }
-
-    fn pid(&self) -> u32 {
-        self.child.id().expect("a running process")
-    }
+async fn invoke(api: &RuntimeApi, payload: String) {
+    let deadline_ms = local::state::now_ms() + TIMEOUT_MS;
+    let invocation =
+        Invocation { request_id: uuid::Uuid::new_v4().to_string(), payload: payload.into_bytes(), deadline_ms };
+    let answer = api.invoke(invocation).await.expect("an answer");
+    assert_eq!(answer, br#"{"batchItemFailures":[]}"#);
 }
 
 fn sqs_event(invocation: usize, batch: usize) -> String {
@@ -311,11 +308,7 @@ fn sqs_event(invocation: usize, batch: usize) -> String {
         let number = invocation * batch + n;
         record(number, log_line(&uuid::Uuid::from_u128(number as u128).to_string(), ENVELOPE_BYTES), 1)
     };
-    event((0..batch).map(record).collect())
-}
-
-fn event(records: Vec<Value>) -> String {
-    json!({ "Records": records }).to_string()
+    json!({ "Records": (0..batch).map(record).collect::<Vec<_>>() }).to_string()
 }
 
 fn record(number: usize, body: String, receives: u32) -> Value {
@@ -349,4 +342,33 @@ fn deflated_bytes(path: &Path) -> usize {
     let mut encoder = DeflateEncoder::new(Vec::new(), Compression::best());
     encoder.write_all(&fs::read(path).expect("a readable binary")).expect("writing to memory");
     encoder.finish().expect("writing to memory").len()
+}
+
+/// Time on a CPU until the process waits for work.
+async fn quiet_cpu_us(pid: u32) -> u64 {
+    let mut before = cpu_us(pid);
+    loop {
+        tokio::time::sleep(QUIET).await;
+        let now = cpu_us(pid);
+        if now == before {
+            return now;
+        }
+        before = now;
+    }
+}
+
+/// Time on a CPU of all threads of a process.
+fn cpu_us(pid: u32) -> u64 {
+    let threads = fs::read_dir(format!("/proc/{pid}/task")).expect("a running process");
+    let on_cpu_ns = threads.filter_map(|thread| {
+        let text = fs::read_to_string(thread.ok()?.path().join("schedstat")).ok()?;
+        text.split(' ').next()?.parse::<u64>().ok()
+    });
+    on_cpu_ns.sum::<u64>() / 1_000
+}
+
+fn peak_kb(pid: u32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap_or_default();
+    line.trim().trim_end_matches(" kB").parse().unwrap_or_default()
 }

@@ -235,14 +235,9 @@ async fn listen(port: u16, option: &'static str) -> Result<(TcpListener, String)
 
 async fn sweep_ttl(services: Arc<Services>, closing: CancellationToken) {
     let mut interval = tokio::time::interval(TTL_SWEEP_INTERVAL);
-    loop {
-        tokio::select! {
-            () = closing.cancelled() => return,
-            _ = interval.tick() => {
-                if services.dynamodb.sweep_ttl().await > 0 {
-                    services.shared.touch_tables();
-                }
-            }
+    while closing.run_until_cancelled(interval.tick()).await.is_some() {
+        if services.dynamodb.sweep_ttl().await > 0 {
+            services.shared.touch_tables();
         }
     }
 }

@@ -103,11 +103,7 @@ impl DataDirectory {
 /// Writes a snapshot whenever the state has changed, at most once per interval, until `closing`.
 pub(crate) async fn keep_snapshots(services: Arc<Services>, directory: Arc<DataDirectory>, closing: CancellationToken) {
     let mut changes = services.shared.changes();
-    loop {
-        tokio::select! {
-            () = closing.cancelled() => return,
-            _ = changes.changed() => {}
-        }
+    while closing.run_until_cancelled(changes.changed()).await.is_some() {
         let state = services.shared.look(|state, _| state.clone());
         let directory = directory.clone();
         match tokio::task::spawn_blocking(move || directory.save(&state)).await {
@@ -115,9 +111,6 @@ pub(crate) async fn keep_snapshots(services: Arc<Services>, directory: Arc<DataD
             Ok(Err(error)) => tracing::error!(%error, "the snapshot was not written"),
             Err(error) => tracing::error!(%error, "writing the snapshot panicked"),
         }
-        tokio::select! {
-            () = closing.cancelled() => return,
-            () = tokio::time::sleep(SNAPSHOT_INTERVAL) => {}
-        }
+        closing.run_until_cancelled(tokio::time::sleep(SNAPSHOT_INTERVAL)).await;
     }
 }

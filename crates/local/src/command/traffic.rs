@@ -95,11 +95,8 @@ pub async fn keep_sending(
     let mut sent = 0;
     let mut next_progress = started + PROGRESS_INTERVAL;
     loop {
-        tokio::select! {
-            () = services.closing.cancelled() => return Ok(sent),
-            _ = second.tick() => {}
-        }
-        if duration.is_some_and(|duration| started.elapsed() >= duration) {
+        let is_closing = services.closing.run_until_cancelled(second.tick()).await.is_none();
+        if is_closing || duration.is_some_and(|duration| started.elapsed() >= duration) {
             return Ok(sent);
         }
         match send(services, Request { count: Some(rate), invalid_ratio }).await {

@@ -194,11 +194,9 @@ async fn run(function: &Function, event: String) -> Outcome {
 }
 
 fn read_response(response: &[u8]) -> Option<Value> {
-    if response.is_empty() {
-        return None;
-    }
     match serde_json::from_slice(response) {
         Ok(Value::Null) => None,
+        Err(_) if response.is_empty() => None,
         Ok(value) => Some(value),
         Err(_) => Some(Value::String(String::from_utf8_lossy(response).into_owned())),
     }

@@ -145,11 +145,9 @@ impl Process {
 
 impl Environment {
     fn ended(&self, status: io::Result<ExitStatus>) -> FunctionError {
+        let status = status.map_or_else(|error| error.to_string(), |status| status.to_string());
         let reported = self.api.take_init_error();
-        reported.unwrap_or_else(|| match status {
-            Ok(status) => FunctionError::Exited(format!("Runtime exited: {status}")),
-            Err(error) => FunctionError::Exited(format!("Runtime exited: {error}")),
-        })
+        reported.unwrap_or_else(|| FunctionError::Exited(format!("Runtime exited: {status}")))
     }
 }
 
