@@ -11,7 +11,9 @@ use tokio::{
     process::{Child, Command},
 };
 
-const LIMIT: Duration = Duration::from_secs(60);
+/// More than the command itself waits for everything to land: a run that was killed can leave messages in flight in its
+/// snapshot, and they come back after the visibility timeout.
+const LIMIT: Duration = Duration::from_secs(150);
 
 fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_local"));
