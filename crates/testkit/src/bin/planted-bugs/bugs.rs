@@ -313,6 +313,36 @@ pub(crate) const BUGS: &[Bug] = &[
         caught_by: &[by(("cloudsim", "lib"), "mapping::stream_tests::a_mapping_that_aws_refuses_cannot_be_made")],
     },
     Bug {
+        clause: "G5",
+        name: "lock a whole group while one of its messages is in flight",
+        file: "crates/cloudsim/src/sqs/queue.rs",
+        find: "        match group.slots.first().copied().filter(is_visible) {",
+        replace: "        match group.slots.first().copied().filter(|_| group.slots.iter().all(is_visible)) {",
+        caught_by: &[by(
+            ("cloudsim", "lib"),
+            "sqs::tests::what_is_before_a_message_in_flight_is_delivered_and_what_is_behind_it_waits",
+        )],
+    },
+    Bug {
+        clause: "G2",
+        name: "remember deduplication ids beyond a purge",
+        file: "crates/cloudsim/src/sqs/queue.rs",
+        find: "        self.sent = SentIds::default();\n",
+        replace: "",
+        caught_by: &[by(("cloudsim", "lib"), "sqs::tests::purging_forgets_the_deduplication_ids")],
+    },
+    Bug {
+        clause: "G9",
+        name: "keep the retry budget of a batch after partial progress",
+        file: "crates/cloudsim/src/mapping/stream.rs",
+        find: "                    shard.retry(now_ms, Batch::new(BatchKind::Records, batch.records));\n                    return Ok(Vec::new());",
+        replace: "                    batch.failures += 1;\n                    shard.retry(now_ms, batch);\n                    return Ok(Vec::new());",
+        caught_by: &[by(
+            ("cloudsim", "lib"),
+            "mapping::stream_tests::what_is_left_after_a_partial_answer_has_all_its_retries",
+        )],
+    },
+    Bug {
         clause: "G9",
         name: "skip the condition on the checkpoint",
         file: PROJECT_RS,
