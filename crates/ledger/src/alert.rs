@@ -599,14 +599,14 @@ mod tests {
     use super::*;
     use crate::{
         item::item_bytes,
-        projection::{EntryFields, FailureSummary, Place},
+        projection::{EntryFields, FailureSummary, StoredViolation},
     };
 
     const NOW_MS: u64 = 1_768_469_400_000;
     const WINDOW_MS: u64 = 300_000;
 
     fn invalid(tenant: &str, keyword: &str, event_id: &str, at_ms: u64) -> EntrySummary {
-        let place = Place { pointer: "/payload/labels/secret".to_owned(), keyword: keyword.to_owned() };
+        let place = StoredViolation { pointer: "/payload/labels/secret".to_owned(), keyword: keyword.to_owned() };
         EntrySummary::new(EntryFields {
             tenant_id: Some(tenant.to_owned()),
             sk: Some(format!("2026-01-15T09:30:00.000000000Z#{event_id}")),

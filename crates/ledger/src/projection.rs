@@ -12,9 +12,10 @@ mod statistics;
 mod summary;
 pub mod update;
 
-pub use counts::{CELLS_PER_ENTRY_MAX, CELLS_PER_UPDATE_MAX, DayCounts, Projection, span_of};
+pub use counts::{CELLS_PER_ENTRY_MAX, CELLS_PER_UPDATE_MAX, Counts, DayCounts, span_of};
 pub use sequence::SequenceNumber;
 pub use statistics::{Distribution, MinuteStatistics};
 pub use summary::{
-    EntryFields, EntrySummary, FailureSummary, LeftOut, Place, UNKNOWN_EVENT_TYPE, Unreadable, Verdict, first_violation,
+    EntryFields, EntrySummary, FailureSummary, LeftOut, StoredViolation, UNKNOWN_EVENT_TYPE, Unreadable, Verdict,
+    first_violation,
 };

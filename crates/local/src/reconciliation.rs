@@ -8,7 +8,7 @@ use ledger::{
     entry::attribute,
     item::text_of,
     projection::{
-        DayCounts, EntrySummary, LeftOut, Projection, Verdict,
+        Counts, DayCounts, EntrySummary, LeftOut, Verdict,
         keys::{DayKey, ProjectionKey},
     },
 };
@@ -20,9 +20,9 @@ pub struct Reconciliation {
     /// The ledger's items.
     pub entries: Vec<Item>,
     /// The counts that the ledger folds to.
-    pub recorded: Projection,
+    pub recorded: Counts,
     /// The counts in the projections table.
-    pub projected: Projection,
+    pub projected: Counts,
 }
 
 impl Reconciliation {
@@ -33,7 +33,7 @@ impl Reconciliation {
     /// The database cannot be read.
     pub fn read(services: &Services) -> Result<Self, DynoxideError> {
         let entries = services.dynamodb.scan(&services.deployment.project.events_table())?;
-        let mut recorded = Projection::default();
+        let mut recorded = Counts::default();
         for entry in &entries {
             match EntrySummary::from_item(entry) {
                 Ok(summary) => recorded.append(&summary),
@@ -55,8 +55,8 @@ impl Reconciliation {
 /// # Errors
 ///
 /// The database cannot be read.
-pub fn read_projected(services: &Services) -> Result<Projection, DynoxideError> {
-    let mut projected = Projection::default();
+pub fn read_projected(services: &Services) -> Result<Counts, DynoxideError> {
+    let mut projected = Counts::default();
     for item in services.dynamodb.scan(&services.deployment.project.projections_table())? {
         let [pk, sk] = [attribute::PK, attribute::SK].map(|name| text(&item, name).to_owned());
         if let Some(day) = DayKey::parse(&ProjectionKey { pk, sk }) {
@@ -67,12 +67,12 @@ pub fn read_projected(services: &Services) -> Result<Projection, DynoxideError> 
 }
 
 /// Entries counted with a verdict, over all tenants and days.
-pub fn count(projection: &Projection, verdict: Verdict) -> u64 {
+pub fn count(projection: &Counts, verdict: Verdict) -> u64 {
     projection.days.values().map(|day| day.of_verdict(verdict).max(0) as u64).sum()
 }
 
 /// Entries counted.
-pub fn count_all(projection: &Projection) -> u64 {
+pub fn count_all(projection: &Counts) -> u64 {
     count(projection, Verdict::Ready) + count(projection, Verdict::Invalid)
 }
 

@@ -6,7 +6,7 @@ mod measure;
 
 use ledger::{
     failure::FailureClass,
-    projection::{EntryFields, EntrySummary, FailureSummary, Place, SequenceNumber},
+    projection::{EntryFields, EntrySummary, FailureSummary, SequenceNumber, StoredViolation},
     schema::ERRORS_MAX,
 };
 use measure::AttributeBytes;
@@ -273,7 +273,7 @@ impl WireImage {
 
 impl WireFailureMembers {
     fn into_summary(self) -> FailureSummary {
-        let place = |WireError { members }: WireError| Place {
+        let place = |WireError { members }: WireError| StoredViolation {
             pointer: members.pointer.text.unwrap_or_default(),
             keyword: members.keyword.text.unwrap_or_default(),
         };

@@ -17,7 +17,7 @@ use ledger::{
     metric_tenants::{MetricTenants, TenantBudget, TenantDimensions},
     ports::{Alerts, Clock, Failures, Found, Metrics, Projections, Refusal},
     projection::{
-        CELLS_PER_ENTRY_MAX, CELLS_PER_UPDATE_MAX, EntrySummary, Projection, SequenceNumber, Verdict,
+        CELLS_PER_ENTRY_MAX, CELLS_PER_UPDATE_MAX, Counts, EntrySummary, SequenceNumber, Verdict,
         keys::{DayKey, LATEST, ProjectionKey, RECORDS, SINCE, STATE_TTL_DAYS, UPDATED_AT},
         span_of,
         update::{Action, Cancellation, Condition, TRANSACTION_UPDATES_MAX, Transacted, Update, Updated},
@@ -431,7 +431,7 @@ impl<P: Projections, A: Alerts, M: Metrics, F: Failures, C: Clock> Run<'_, P, A,
     }
 
     fn fold(&self, days_max: usize) -> Fold {
-        let mut fold = Fold { projection: Projection::default(), uncounted: 0, records: 0, through: None };
+        let mut fold = Fold { projection: Counts::default(), uncounted: 0, records: 0, through: None };
         let mut days: BTreeSet<DayKey> = BTreeSet::new();
         for record in &self.records {
             if self.shard_id.is_none() {
@@ -554,7 +554,7 @@ impl Known {
 
 /// The records of one transaction, folded.
 struct Fold {
-    projection: Projection,
+    projection: Counts,
     /// Records that no day counts.
     uncounted: u64,
     records: usize,

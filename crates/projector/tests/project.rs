@@ -13,7 +13,7 @@ use ledger::{
     metric::{Metric, OTHER_TENANTS, dimension},
     metric_tenants::TenantBudget,
     projection::{
-        EntrySummary, Projection, SequenceNumber, Verdict,
+        Counts, EntrySummary, SequenceNumber, Verdict,
         keys::{ProjectionKey, RECORDS},
     },
 };
@@ -55,8 +55,8 @@ fn batch(records: &[Record]) -> Batch {
 }
 
 /// What the counts should be once all these are projected.
-fn expected<'r>(records: impl IntoIterator<Item = &'r Record>) -> Projection {
-    let mut projection = Projection::default();
+fn expected<'r>(records: impl IntoIterator<Item = &'r Record>) -> Counts {
+    let mut projection = Counts::default();
     for record in records {
         match &record.change {
             Change::Appended(entry) => projection.append(entry),
@@ -311,7 +311,7 @@ fn without_a_shard_id_nothing_is_counted_and_the_projection_says_so() {
     let mut driver = new_driver();
     let plain = Batch { shard_id: None, records: mixed() };
     assert_eq!(driver.project(&settings(), plain, TIMEOUT_MS).unwrap().outcome, Outcome::Done);
-    assert_eq!(driver.projection(), Projection::default());
+    assert_eq!(driver.projection(), Counts::default());
     assert_eq!((driver.aws.alerts.len(), driver.aws.puts.len()), (2, 1));
     assert_eq!(whole_number_of(&driver.aws.projections.items()[&ProjectionKey::incomplete()], RECORDS), Some(6));
     assert!(driver.aws.projections.items().contains_key(&ProjectionKey::alert_windows()));

@@ -2,7 +2,7 @@
 
 use ledger::{
     FailureClass, Message,
-    projection::{EntryFields, EntrySummary, FailureSummary, Place, Verdict},
+    projection::{EntryFields, EntrySummary, FailureSummary, StoredViolation, Verdict},
 };
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
@@ -94,7 +94,7 @@ pub fn costly(tenant_id: &str, event_id: &str) -> [(&'static str, String); 3] {
 
 /// An entry as the projector sees it. An INVALID one has an email of the wrong format.
 pub fn summary(tenant_id: &str, id: u64, verdict: Verdict, ingested_at_ms: u64) -> EntrySummary {
-    let place = Place { pointer: "/payload/email".to_owned(), keyword: "format".to_owned() };
+    let place = StoredViolation { pointer: "/payload/email".to_owned(), keyword: "format".to_owned() };
     let failure = FailureSummary { class: Some(FailureClass::SchemaViolation), places: vec![place] };
     let fields = EntryFields {
         tenant_id: Some(tenant_id.to_owned()),

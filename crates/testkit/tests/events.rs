@@ -17,7 +17,7 @@ use aws_lambda_events::{
 };
 use ledger::{
     Message, number,
-    projection::{EntryFields, EntrySummary, FailureSummary, Place, SequenceNumber},
+    projection::{EntryFields, EntrySummary, FailureSummary, SequenceNumber, StoredViolation},
     schema::ERRORS_MAX,
 };
 use processor::{BatchItemFailure, PartialBatchResponse};
@@ -243,7 +243,7 @@ fn failure_of(value: &AttributeValue) -> Option<FailureSummary> {
             AttributeValue::M(members) => text_of(members, name).unwrap_or_default(),
             _ => String::new(),
         };
-        Place { pointer: text("pointer"), keyword: text("keyword") }
+        StoredViolation { pointer: text("pointer"), keyword: text("keyword") }
     };
     Some(FailureSummary {
         class: text_of(members, "class").and_then(|class| class.parse().ok()),

@@ -137,11 +137,11 @@ fn cell_name(verdict: Verdict, event_type: &str) -> String {
 
 /// The exact counts of entries, by tenant and day.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Projection {
+pub struct Counts {
     pub days: BTreeMap<DayKey, DayCounts>,
 }
 
-impl Projection {
+impl Counts {
     /// Counts an entry as it stands.
     pub fn append(&mut self, entry: &EntrySummary) {
         let mut counts = DayCounts {

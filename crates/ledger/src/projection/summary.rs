@@ -39,7 +39,7 @@ impl Verdict {
 
 /// One place that breaks a rule, as the entry says it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct StoredViolation {
     pub pointer: String,
     pub keyword: String,
 }
@@ -49,13 +49,13 @@ pub struct Place {
 pub struct FailureSummary {
     pub class: Option<FailureClass>,
     /// At most `ERRORS_MAX`.
-    pub places: Vec<Place>,
+    pub places: Vec<StoredViolation>,
 }
 
 impl FailureSummary {
     /// Whether the entry says that its type had no schema when it was judged.
     fn had_no_schema(&self) -> bool {
-        let says_so = |place: &Place| (place.pointer.as_str(), place.keyword.as_str()) == envelope::NO_SCHEMA;
+        let says_so = |place: &StoredViolation| (place.pointer.as_str(), place.keyword.as_str()) == envelope::NO_SCHEMA;
         self.class == Some(FailureClass::UnknownEventType) || self.places.iter().any(says_so)
     }
 }
@@ -202,8 +202,10 @@ fn failure_of(failure: &serde_json::Map<String, serde_json::Value>) -> FailureSu
     let text =
         |value: Option<&serde_json::Value>| value.and_then(|value| value.as_str()).unwrap_or_default().to_owned();
     let errors = failure.get("errors").and_then(|errors| errors.as_array()).map_or(&[][..], Vec::as_slice);
-    let place =
-        |error: &serde_json::Value| Place { pointer: text(error.get("pointer")), keyword: text(error.get("keyword")) };
+    let place = |error: &serde_json::Value| StoredViolation {
+        pointer: text(error.get("pointer")),
+        keyword: text(error.get("keyword")),
+    };
     FailureSummary {
         class: failure.get("class").and_then(|class| class.as_str()).and_then(FailureClass::parse),
         places: errors.iter().take(ERRORS_MAX).map(place).collect(),

@@ -10,7 +10,7 @@ use ledger::{
     entry::Entry,
     judge,
     metric::Metric,
-    projection::{CELLS_PER_UPDATE_MAX, EntrySummary, Place, Projection, Verdict},
+    projection::{CELLS_PER_UPDATE_MAX, Counts, EntrySummary, StoredViolation, Verdict},
     schema,
 };
 use projector::{Batch, Change, Outcome, Record};
@@ -40,7 +40,7 @@ fn metrics(aws: &ProjectorAws) -> BTreeSet<(&str, &[(String, String)])> {
 #[test]
 fn a_hundred_thousand_tenants_stay_within_the_metric_budget_and_are_counted_exactly() {
     let mut driver = new_driver();
-    let mut fold = Projection::default();
+    let mut fold = Counts::default();
     let mut random = Rng::with_seed(1);
     for start in (0..100_000).step_by(BATCH as usize) {
         let records: Vec<Record> = (start..start + BATCH)
@@ -70,7 +70,7 @@ fn a_hundred_thousand_tenants_stay_within_the_metric_budget_and_are_counted_exac
 #[test]
 fn a_hundred_thousand_types_and_pointers_of_one_tenant_cost_neither_metrics_nor_alerts_nor_bytes() {
     let mut driver = new_driver();
-    let mut fold = Projection::default();
+    let mut fold = Counts::default();
     let mut random = Rng::with_seed(2);
     let templates = judged_entries();
     let classes: BTreeSet<_> = templates.iter().map(|entry| entry.failure.as_ref().unwrap().class).collect();
@@ -145,7 +145,7 @@ fn odd_entry(random: &mut Rng, templates: &[EntrySummary], number: u64, ingested
     }
     let pointer = format!("/payload{}", format!("/{number}").repeat(1 + random.usize(..60)));
     let keyword = ["type", "format", "required", "minLength", "nesting"][random.usize(..5)].to_owned();
-    failure.places.insert(0, Place { pointer, keyword });
+    failure.places.insert(0, StoredViolation { pointer, keyword });
     entry
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use ledger::{
     alert::{AlertMessage, AttributeValue, Windows, message_attribute},
-    projection::{Projection, SequenceNumber, Verdict, keys::ProjectionKey, update::Updated},
+    projection::{Counts, SequenceNumber, Verdict, keys::ProjectionKey, update::Updated},
 };
 use projector::{Outcome, Record};
 use testkit::{
@@ -45,7 +45,7 @@ fn a_failing_sns_delays_by_retry_loses_no_alert_and_doubles_no_counter() {
         driver.plan(Kind::Publish, .., fault);
         let report = driver.project(&settings(), batch(&records), TIMEOUT_MS).unwrap();
         assert_eq!(report.outcome, failed_from("1"));
-        assert_eq!(driver.projection(), Projection::default(), "nothing is counted before it is told");
+        assert_eq!(driver.projection(), Counts::default(), "nothing is counted before it is told");
     }
     driver.heal();
     assert_eq!(driver.project(&settings(), batch(&records), TIMEOUT_MS).unwrap().outcome, Outcome::Done);

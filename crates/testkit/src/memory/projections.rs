@@ -9,7 +9,7 @@ use ledger::{
     item::{ITEM_BYTES_MAX, item_bytes, whole_number_of},
     ports::{Found, Refusal},
     projection::{
-        DayCounts, Projection,
+        Counts, DayCounts,
         keys::{DayKey, ProjectionKey},
         update::{Action, Cancellation, Condition, TRANSACTION_UPDATES_MAX, Transacted, Update, Updated},
     },
@@ -40,9 +40,9 @@ impl MemoryProjections {
     }
 
     /// The counts as they stand.
-    pub fn projection(&self) -> Projection {
+    pub fn projection(&self) -> Counts {
         let days = self.items.iter().filter_map(|(key, item)| Some((DayKey::parse(key)?, DayCounts::from_item(item))));
-        Projection { days: days.collect() }
+        Counts { days: days.collect() }
     }
 
     pub fn read(&self, keys: &[ProjectionKey]) -> Result<Vec<Found>, Refusal> {

@@ -11,7 +11,7 @@ use ledger::{
     alert::AlertMessage,
     metric::Datum,
     ports::{Refusal, Tables},
-    projection::Projection,
+    projection::Counts,
 };
 use processor::process;
 use projector::{Batch, Report, Settings, project};
@@ -263,7 +263,7 @@ impl<T: Tables> Driver<&T> {
 
 impl Driver<ProjectorAws> {
     /// The counts as they stand in the table.
-    pub fn projection(&self) -> Projection {
+    pub fn projection(&self) -> Counts {
         self.aws.projections.projection()
     }
 

@@ -81,8 +81,8 @@ prop_compose! {
     }
 }
 
-fn fold<'e>(entries: impl IntoIterator<Item = &'e EntrySummary>) -> Projection {
-    let mut projection = Projection::default();
+fn fold<'e>(entries: impl IntoIterator<Item = &'e EntrySummary>) -> Counts {
+    let mut projection = Counts::default();
     entries.into_iter().for_each(|entry| projection.append(entry));
     projection
 }

@@ -3,7 +3,7 @@
 use ledger::{
     item::whole_number_of,
     projection::{
-        EntrySummary, Projection,
+        Counts, EntrySummary,
         keys::{ProjectionKey, RECORDS},
     },
 };
@@ -73,7 +73,7 @@ pub(crate) fn check_report(report: &Report, is_excused: bool) {
 
 /// All has come to rest.
 pub(crate) fn check_counts(stream: &Stream, projections: &MemoryProjections) {
-    let mut fold = Projection::default();
+    let mut fold = Counts::default();
     let mut unreadable = 0;
     for logged in &stream.log {
         let is_answered_for = logged.is_counted || logged.is_discarded || matches!(logged.meaning, Meaning::Nothing);
