@@ -727,7 +727,7 @@ pub(crate) const BUGS: &[Bug] = &[
         name: "record a conflict that DynamoDB refuses as something else",
         file: RECORD,
         find: "            Status::Invalid(failure) => Some(failure.class),\n        };\n        entry.into_item()",
-        replace: "            Status::Invalid(_) if statement.is_refused => Some(FailureClass::Unstorable),\n            Status::Invalid(failure) => Some(failure.class),\n        };\n        entry.into_item()",
+        replace: "            Status::Invalid(_) if statement.is_refused => Some(ledger::FailureClass::Unstorable),\n            Status::Invalid(failure) => Some(failure.class),\n        };\n        entry.into_item()",
         caught_by: &[by(CONTRACT, "a_conflict_that_dynamodb_refuses_is_still_a_conflict")],
     },
     Bug {
