@@ -8,9 +8,7 @@ mod claim;
 mod plan;
 mod record;
 
-use std::collections::HashMap;
-
-use batch::{Batch, Case, is_large};
+use batch::{Batch, is_large};
 pub use batch::{Outcome, Report, Settings};
 use calls::Calls;
 use ledger::{
@@ -60,8 +58,7 @@ pub async fn process<T: Tables, C: Clock>(
     let margin_ms = if messages.iter().any(is_large) { LARGE_ANSWER_MARGIN_MS } else { ANSWER_MARGIN_MS };
     let at_ms = deadline_ms.saturating_sub(margin_ms);
     let calls = Calls { tables, deadline: Deadline { clock, at_ms, call_ms_min: CALL_BUDGET_MIN_MS } };
-    let cases = messages.iter().map(|message| Case::new(message, now_ms)).collect();
-    let mut batch = Batch { settings, now_ms, cases, failed_from: HashMap::new(), heaviest: HashMap::new() };
+    let mut batch = Batch::new(settings, messages, now_ms);
     let claims = batch.claim(&calls).await;
     let statements = batch.plan(&claims);
     batch.record(&calls, statements).await;

@@ -72,7 +72,8 @@ pub fn judge(message: &Message, now_ms: u64) -> Judged {
 /// Judges a payload by the schema of its type, and hands it back.
 fn verdict(event_type: &str, payload: Map<String, Value>) -> (Status, Map<String, Value>) {
     let Some(schema) = schema::find(event_type) else {
-        let error = Violation::new(None, "/event_type", "enum");
+        let (pointer, keyword) = envelope::NO_SCHEMA;
+        let error = Violation::new(None, pointer, keyword);
         let failure = Failure::new(FailureClass::UnknownEventType, "no schema has this event type", vec![error]);
         return (Status::Invalid(failure), payload);
     };

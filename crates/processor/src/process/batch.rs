@@ -84,13 +84,13 @@ pub(super) struct Batch<'m> {
     pub now_ms: u64,
     pub cases: Vec<Case<'m>>,
     /// The first message that failed of each group: later ones are left alone (G5).
-    pub failed_from: HashMap<&'m str, usize>,
+    failed_from: HashMap<&'m str, usize>,
     /// The largest weight of each group so far.
     pub heaviest: HashMap<&'m str, usize>,
 }
 
 impl<'m> Case<'m> {
-    pub(super) fn new(message: &'m Message, now_ms: u64) -> Self {
+    fn new(message: &'m Message, now_ms: u64) -> Self {
         let judged = judge(message, now_ms);
         Self {
             message,
@@ -112,7 +112,13 @@ impl<'m> Case<'m> {
     }
 }
 
-impl Batch<'_> {
+impl<'m> Batch<'m> {
+    /// Judges every message.
+    pub(super) fn new(settings: Settings, messages: &'m [Message], now_ms: u64) -> Self {
+        let cases = messages.iter().map(|message| Case::new(message, now_ms)).collect();
+        Self { settings, now_ms, cases, failed_from: HashMap::new(), heaviest: HashMap::new() }
+    }
+
     pub(super) fn fail(&mut self, index: usize, code: Cow<'static, str>) {
         self.cases[index].outcome = Some(Outcome::Failed { code });
         let message = self.cases[index].message;

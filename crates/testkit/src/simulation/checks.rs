@@ -22,7 +22,9 @@ pub use g7_isolation::View;
 pub(super) use g7_isolation::{check_non_interference, view};
 pub(super) use g9_projections::{check_counts, check_report};
 pub(super) use g12_bounded_work::{check_calls, check_deadline};
-use ledger::{Attribute, FailureClass, Item, entry::attribute, ids::KEY_SEPARATOR, item::text_of, ports::Table};
+use ledger::{
+    Attribute, EntryKey, FailureClass, Item, entry::attribute, ids::KEY_SEPARATOR, item::text_of, ports::Table,
+};
 
 use super::recipe::Recipe;
 use crate::alerts::AlertBook;
@@ -158,7 +160,7 @@ pub(super) fn identity_of(table: Table, item: &Item) -> Identity {
     match table {
         Table::Claims => text(attribute::PK).to_owned(),
         Table::Entries => {
-            let event_id = text(attribute::SK).split(KEY_SEPARATOR).nth(1).unwrap_or_default();
+            let event_id = EntryKey::event_id_of(text(attribute::SK));
             format!("{}{KEY_SEPARATOR}{event_id}", text(attribute::TENANT_ID))
         }
     }
