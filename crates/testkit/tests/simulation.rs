@@ -93,12 +93,7 @@ fn rows_are_deleted_by_hand_and_by_ttl_and_written_by_others() {
 #[test]
 fn what_is_cut_from_a_seed_is_gone_and_the_rest_stays() {
     let all = Scenario::of(7, &Cuts::default());
-    let cuts = Cuts {
-        sends: [0, 2].into(),
-        faults: Fault::VARIANTS.iter().copied().collect(),
-        has_no_acts: true,
-        ..Cuts::default()
-    };
+    let cuts = Cuts { sends: vec![0, 2], faults: Fault::VARIANTS.to_vec(), has_no_acts: true, ..Cuts::default() };
     let scenario = Scenario::of(7, &cuts);
     let numbers = |scenario: &Scenario| scenario.sends.iter().map(|send| send.number).collect::<Vec<_>>();
     assert_eq!(

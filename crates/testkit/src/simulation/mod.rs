@@ -33,6 +33,5 @@ mod world;
 
 pub use attempt::{Broken, attempt, check, shrink};
 pub use checks::View;
-pub use recipe::TENANTS;
 pub use scenario::{Act, Cuts, Regime, Scenario};
 pub use world::{Ending, Totals};

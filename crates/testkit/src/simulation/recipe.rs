@@ -17,7 +17,7 @@ use super::scenario::pick;
 pub(super) const MARKER: &str = "zqx";
 
 /// Alike, so that keys that are not injective meet.
-pub const TENANTS: [&str; 4] = ["a", "a1", "b", "tenant-c"];
+pub(super) const TENANTS: [&str; 4] = ["a", "a1", "b", "tenant-c"];
 const EVENT_IDS: [&str; 6] = ["1", "x", "1x", "e-1", "e-2", "événement 3"];
 /// A message group that is no tenant.
 const ODD_GROUP: &str = "_odd";

@@ -1,10 +1,8 @@
 //! What one seed makes of the world: who sends what and when, what operators do, what fails and how often.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    ops::Range,
-};
+use std::{collections::BTreeMap, fmt, ops::Range};
 
+use clap::{Args, builder::PossibleValuesParser};
 use fastrand::Rng;
 
 use super::{
@@ -125,21 +123,55 @@ pub enum Function {
     Projector,
 }
 
-/// What is left out of a scenario, to find the least that still fails.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// What is left out of a scenario, to find the least that still fails. It displays as the options that give it.
+#[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
 pub struct Cuts {
-    pub sends: BTreeSet<usize>,
-    pub faults: BTreeSet<Fault>,
+    /// Leave out sends, by number
+    #[arg(long = "without-sends", value_delimiter = ',', requires = "seed")]
+    pub sends: Vec<usize>,
+    /// Leave out kinds of faults
+    #[arg(long = "without-faults", value_delimiter = ',', requires = "seed")]
+    pub faults: Vec<Fault>,
+    /// Leave out what operators do
+    #[arg(long = "without-acts", requires = "seed")]
     pub has_no_acts: bool,
+    /// Leave out outages
+    #[arg(long = "without-outages", requires = "seed")]
     pub has_no_outages: bool,
-    pub tenant: Option<&'static str>,
+    /// Leave out a tenant
+    #[arg(long = "without-tenant", requires = "seed", value_parser = PossibleValuesParser::new(TENANTS))]
+    pub tenant: Option<String>,
+}
+
+impl fmt::Display for Cuts {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let sends = self.sends.iter().map(usize::to_string);
+        let faults = self.faults.iter().map(Fault::to_string);
+        for (option, values) in [
+            ("sends", sends.collect::<Vec<_>>()),
+            ("faults", faults.collect()),
+            ("tenant", self.tenant.iter().cloned().collect()),
+        ] {
+            if !values.is_empty() {
+                write!(formatter, " --without-{option} {}", values.join(","))?;
+            }
+        }
+        for (option, is_set) in [("acts", self.has_no_acts), ("outages", self.has_no_outages)] {
+            if is_set {
+                write!(formatter, " --without-{option}")?;
+            }
+        }
+        Ok(())
+    }
 }
 
 impl Scenario {
     pub fn of(seed: u64, cuts: &Cuts) -> Self {
         let mut random = Rng::with_seed(seed);
         let mut scenario = Self::draw(&mut random);
-        scenario.sends.retain(|send| !cuts.sends.contains(&send.number) && cuts.tenant != Some(send.recipe.owner()));
+        scenario
+            .sends
+            .retain(|send| !cuts.sends.contains(&send.number) && cuts.tenant.as_deref() != Some(send.recipe.owner()));
         for fault in &cuts.faults {
             scenario.rates.turn_off(*fault);
         }
