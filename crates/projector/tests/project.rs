@@ -2,7 +2,6 @@
 //! again, cut anew, refused, or crashes in between.
 
 mod bounds;
-mod histories;
 mod outages;
 
 use std::collections::BTreeMap;

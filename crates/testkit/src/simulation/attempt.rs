@@ -25,6 +25,9 @@ const REPEATED: u64 = 64;
 /// One in so many is run again without one of its tenants.
 const WITHOUT_TENANT: u64 = 32;
 
+/// One in so many is run again with nothing going wrong.
+const UNDISTURBED: u64 = 32;
+
 /// What does not hold, under which cuts.
 #[derive(Clone, Debug)]
 pub struct Broken {
@@ -71,6 +74,9 @@ pub fn check(seed: u64) -> Result<Totals, Broken> {
     if seed.is_multiple_of(WITHOUT_TENANT) {
         let tenant = TENANTS[(seed / WITHOUT_TENANT) as usize % 2].to_owned();
         compare_without_tenant(seed, &Cuts { has_no_acts: true, tenant: Some(tenant), ..cuts })?;
+    }
+    if seed % UNDISTURBED == 1 {
+        attempt(seed, &Cuts::all_that_disturbs(), None)?;
     }
     Ok(ending.totals)
 }

@@ -4,10 +4,11 @@ use std::{collections::BTreeMap, fmt, ops::Range};
 
 use clap::{Args, builder::PossibleValuesParser};
 use fastrand::Rng;
+use strum::VariantArray as _;
 
 use super::{
     fault::Rates,
-    recipe::{Recipe, Stamp, TENANTS},
+    recipe::{CROWD, Recipe, Stamp, TENANTS},
 };
 use crate::ports::Fault;
 
@@ -19,6 +20,9 @@ pub(super) const SENDS_MAX: usize = 40;
 const RECEIVES_MAX: usize = 5;
 /// Invocations of the processor that may fail where nothing may reach the DLQ.
 pub(super) const FAULTY_INVOCATIONS_MAX: usize = RECEIVES_MAX - 1;
+
+/// One seed in so many has a crowd.
+const CROWDED: u64 = 31;
 
 /// Bodies that the processor takes for large, and the largest that the queue takes.
 const LARGE_BYTES: Range<usize> = 17 * 1024..32 * 1024;
@@ -143,6 +147,13 @@ pub struct Cuts {
     pub tenant: Option<String>,
 }
 
+impl Cuts {
+    /// Whatever makes anything go wrong.
+    pub fn all_that_disturbs() -> Self {
+        Self { faults: Fault::VARIANTS.to_vec(), has_no_acts: true, has_no_outages: true, ..Self::default() }
+    }
+}
+
 impl fmt::Display for Cuts {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let sends = self.sends.iter().map(usize::to_string);
@@ -168,7 +179,7 @@ impl fmt::Display for Cuts {
 impl Scenario {
     pub fn of(seed: u64, cuts: &Cuts) -> Self {
         let mut random = Rng::with_seed(seed);
-        let mut scenario = Self::draw(&mut random);
+        let mut scenario = Self::draw(&mut random, seed % CROWDED == 1);
         scenario
             .sends
             .retain(|send| !cuts.sends.contains(&send.number) && cuts.tenant.as_deref() != Some(send.recipe.owner()));
@@ -184,7 +195,8 @@ impl Scenario {
         scenario
     }
 
-    fn draw(random: &mut Rng) -> Self {
+    /// In a crowd there are many tenants, and all their events are new and come at nearly the same time.
+    fn draw(random: &mut Rng, is_crowded: bool) -> Self {
         let regime = if random.bool() { Regime::Unbounded } else { Regime::Budgeted };
         let start_ms = MIDNIGHT_MS - random.u64(..10 * MINUTE_MS);
         let is_long = random.u8(..8) == 0;
@@ -192,17 +204,17 @@ impl Scenario {
             true => *pick(random, &[(1, 0), (1, 0), (7, 1)]),
             false => *pick(random, &[(7, 0), (0, 0), (1, 3)]),
         };
-        let tenants = &TENANTS[..random.usize(2..=TENANTS.len())];
+        let tenants = if is_crowded { &CROWD[..] } else { &TENANTS[..random.usize(2..=TENANTS.len())] };
         let sizes = Sizes::draw(random);
         // Most are small: more of them find more than longer ones do.
         let count_max = if random.u8(..6) == 0 { SENDS_MAX } else { 9 };
-        let count = random.usize(SENDS_MIN..=count_max);
+        let count = if is_crowded { SENDS_MAX } else { random.usize(SENDS_MIN..=count_max) };
         let mut acts = Vec::new();
         let mut now_ms = start_ms;
         let mut sends: Vec<Send> = Vec::with_capacity(count);
         let pause_at = random.usize(1..count);
         for number in 0..count {
-            now_ms += match random.u8(..16) {
+            now_ms += match random.u8(..if is_crowded { 14 } else { 16 }) {
                 0..=7 => 0,
                 8..=10 => random.u64(..50),
                 11..=13 => random.u64(..3 * SECOND_MS),
@@ -213,7 +225,8 @@ impl Scenario {
                 acts.push((now_ms + DAY_MS + HOUR_MS / 2, Act::Sweep));
                 now_ms += DAY_MS + HOUR_MS + random.u64(..HOUR_MS);
             }
-            sends.push(draw_send(random, number, now_ms, tenants, sizes, &sends));
+            let before = if is_crowded { &[] } else { &sends[..] };
+            sends.push(draw_send(random, number, now_ms, tenants, sizes, before));
         }
         // Two tenants at least, whatever was drawn.
         let has_one = |sends: &[Send]| sends.iter().all(|send| send.recipe.owner() == sends[0].recipe.owner());

@@ -184,7 +184,11 @@ impl World<'_> {
             Call::Insert(table, items) => Answer::Inserted(Ok(self.insert(id, context, table, items))),
             Call::Read(table, keys) => Answer::Found(ready(self.tables.read(table, keys, 0))),
             Call::ReadProjections(keys) => Answer::Found(self.projections.read(&keys)),
-            Call::Update(update) => Answer::Updated(self.projections.update(update)),
+            Call::Update(update) => {
+                let answer = self.projections.update(update);
+                self.expectations.check_places(&self.projections);
+                Answer::Updated(answer)
+            }
             Call::Transact(updates) => {
                 let before = self.checkpoint(context);
                 let answer = self.projections.transact(updates);
@@ -192,6 +196,7 @@ impl World<'_> {
                     let after = self.checkpoint(context);
                     self.expectations.passed(&mut self.stream, &context.records, &before, &after);
                 }
+                self.expectations.check_places(&self.projections);
                 Answer::Transacted(answer)
             }
             Call::Publish(message) => {
