@@ -15,9 +15,10 @@ use local::{
 use serde_json::{Value, json};
 use testkit::bodies::{again, costly, envelope, event, message};
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::copy_bidirectional,
     net::{TcpListener, TcpStream},
 };
+use tokio_util::io::InspectReader;
 
 /// Kilobytes of data the process may have: the function's memory.
 const MEMORY_KB: u32 = 256 * 1024;
@@ -61,18 +62,11 @@ async fn recording_proxy(endpoint_url: &str) -> (String, Arc<Mutex<Vec<u8>>>) {
     let kept = sent.clone();
     tokio::spawn(async move {
         while let Ok((client, _)) = listener.accept().await {
-            let server = TcpStream::connect(&upstream).await.unwrap();
-            let ((mut from_client, mut to_client), (mut from_server, mut to_server)) =
-                (client.into_split(), server.into_split());
+            let mut server = TcpStream::connect(&upstream).await.unwrap();
             let kept = kept.clone();
-            tokio::spawn(async move {
-                let mut buffer = vec![0; 65_536];
-                while let Ok(count @ 1..) = from_client.read(&mut buffer).await {
-                    kept.lock().unwrap().extend_from_slice(&buffer[..count]);
-                    to_server.write_all(&buffer[..count]).await.unwrap();
-                }
-            });
-            tokio::spawn(async move { tokio::io::copy(&mut from_server, &mut to_client).await });
+            let keep = move |bytes: &[u8]| kept.lock().unwrap().extend_from_slice(bytes);
+            let mut client = InspectReader::new(client, keep);
+            tokio::spawn(async move { copy_bidirectional(&mut client, &mut server).await });
         }
     });
     (url, sent)

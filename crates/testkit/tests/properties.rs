@@ -1,7 +1,5 @@
 //! Properties of judging and keeping, over arbitrary bodies.
 
-use std::collections::BTreeMap;
-
 use dynoxide::types::normalize_dynamo_number;
 use ledger::{
     ClaimKey, ContentHash, EntryKey, EventId, Judged, Message, TenantId, Timestamp,
@@ -174,23 +172,16 @@ fn payload(text: &str) -> Option<Value> {
     Some(Value::Object(envelope::read(&body).envelope.ok()?.payload))
 }
 
-/// Equal values have equal normal forms; numbers as DynamoDB normalizes them.
-#[derive(Debug, PartialEq)]
-enum Normal {
-    Other(Value),
-    Number(String),
-    Array(Vec<Self>),
-    Object(BTreeMap<String, Self>),
-}
-
-fn normalized(value: &Value) -> Normal {
+/// Equal values have equal normal forms: numbers as DynamoDB normalizes them.
+fn normalized(value: &Value) -> Value {
     match value {
-        Value::Number(number) => Normal::Number(normalize_dynamo_number(number.as_str())),
-        Value::Array(elements) => Normal::Array(elements.iter().map(normalized).collect()),
-        Value::Object(members) => {
-            Normal::Object(members.iter().map(|(name, value)| (name.clone(), normalized(value))).collect())
+        Value::Number(number) => {
+            let normal = normalize_dynamo_number(number.as_str());
+            Value::Number(normal.parse().expect("DynamoDB writes numbers as JSON does"))
         }
-        other => Normal::Other(other.clone()),
+        Value::Array(elements) => elements.iter().map(normalized).collect(),
+        Value::Object(members) => members.iter().map(|(name, value)| (name.clone(), normalized(value))).collect(),
+        other => other.clone(),
     }
 }
 
