@@ -2,8 +2,8 @@
 //! behind it, and the Terraform.
 //!
 //! `facts/*.json` holds a file an area and an object a fact. `put_to` names what it is put to, `given` says what is done
-//! there. `aws` maps JMESPath expressions over what came out, the answers, to what they gave on AWS. A fact that we do
-//! not follow says why in `differs`, one that is put to nothing says why in `not_run`. Changing sides fails here.
+//! there. `aws` maps JMESPath expressions over what came out, the answers, to what they gave on AWS; where that is what
+//! another answer held, it is a template (see [`filled_in`]). A fact that we do not follow says why in `differs`, one that is put to nothing says why in `not_run`. Changing sides fails here.
 
 mod endpoint;
 
@@ -11,7 +11,7 @@ use std::{collections::BTreeMap, fs, path::Path};
 
 use jmespath::Variable;
 use serde::{Deserialize, Serialize, Serializer};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// One fact.
 #[expect(dead_code, reason = "for who reads the file")]
@@ -79,6 +79,7 @@ impl Fact {
     /// Returns how the answers differ from what AWS gave; nothing where they are the same.
     fn differences(&self, answers: &Value) -> Vec<String> {
         let differ = |(expression, expected): (&String, &Value)| {
+            let expected = &filled_in(expected, answers);
             let actual = search(expression, answers);
             let says_nothing = is_same(&search(expression, &Value::Null), expected);
             let difference = || format!("{expression}: AWS {expected}, here {actual}");
@@ -98,7 +99,7 @@ impl Fact {
                 match (differences.is_empty(), differs) {
                     (true, None) | (false, Some(_)) => return None,
                     (true, Some(_)) => "holds now: take `differs` away".to_owned(),
-                    (false, None) => format!("{}\n  answers: {answers}", differences.join("\n  ")),
+                    (false, None) => format!("{}\n  answers: {answers:.2000}", differences.join("\n  ")),
                 }
             }
         };
@@ -106,11 +107,10 @@ impl Fact {
     }
 }
 
-/// Evaluates a JMESPath expression.
+/// Evaluates a JMESPath expression; one that does not fit the answers gives the reason why.
 fn search(expression: &str, answers: &Value) -> Value {
     let compiled = jmespath::compile(expression).unwrap_or_else(|error| panic!("{expression}: {error}"));
-    let found = compiled.search(Plain(answers)).unwrap_or_else(|error| panic!("{expression} on {answers}: {error}"));
-    to_value(&found)
+    compiled.search(Plain(answers)).map_or_else(|error| Value::String(error.to_string()), |found| to_value(&found))
 }
 
 /// Hands numbers to JMESPath as numbers: with `arbitrary_precision`, `serde_json` hands them over in its own form.
@@ -139,6 +139,32 @@ fn to_value(found: &Variable) -> Value {
         Variable::Array(items) => items.iter().map(|item| to_value(item)).collect(),
         Variable::Object(members) => members.iter().map(|(name, value)| (name.clone(), to_value(value))).collect(),
     }
+}
+
+/// Puts what answers hold into a template: in a text, `{{expression}}` stands for what JMESPath finds in the answers, and
+/// `{"$repeat": "x", "times": 3}` is the text `xxx`.
+pub(crate) fn filled_in(template: &Value, answers: &Value) -> Value {
+    match template {
+        Value::String(text) => match text.strip_prefix("{{").and_then(|rest| rest.strip_suffix("}}")) {
+            Some(expression) if !expression.contains("}}") => search(expression, answers),
+            _ => Value::String(replaced(text, answers)),
+        },
+        Value::Array(items) => items.iter().map(|item| filled_in(item, answers)).collect(),
+        Value::Object(members) => match (members.get("$repeat"), members.get("times")) {
+            (Some(text), Some(times)) => {
+                json!(text.as_str().expect("a text").repeat(times.as_u64().expect("a number") as usize))
+            }
+            _ => Value::Object(members.iter().map(|(name, value)| (name.clone(), filled_in(value, answers))).collect()),
+        },
+        other => other.clone(),
+    }
+}
+
+fn replaced(text: &str, answers: &Value) -> String {
+    let Some((before, rest)) = text.split_once("{{") else { return text.to_owned() };
+    let (expression, after) = rest.split_once("}}").unwrap_or_else(|| panic!("an open {{{{ in {text}"));
+    let found = search(expression, answers);
+    format!("{before}{}{}", found.as_str().map_or_else(|| found.to_string(), str::to_owned), replaced(after, answers))
 }
 
 /// Compares by value: 4 is 4.0, as it is in JSON.
