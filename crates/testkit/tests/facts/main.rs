@@ -6,8 +6,13 @@
 //! another answer held, it is a template (see [`filled_in`]). A fact that we do not follow says why in `differs`, one that is put to nothing says why in `not_run`. Changing sides fails here.
 
 mod endpoint;
+mod fidelity;
 
-use std::{collections::BTreeMap, fs, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::Path,
+};
 
 use jmespath::Variable;
 use serde::{Deserialize, Serialize, Serializer};
@@ -198,6 +203,17 @@ async fn judge(area: &str) {
     assert!(complaints.is_empty(), "{} facts about {area}:\n{}", complaints.len(), complaints.join("\n"));
 }
 
+/// The files of facts, and what they are about.
+const AREAS: [(&str, &str); 7] = [
+    ("sqs", "queues"),
+    ("sqs_mapping", "mappings of queues"),
+    ("stream_mapping", "mappings of streams"),
+    ("dynamodb", "tables and streams"),
+    ("cloudwatch", "metrics and alarms"),
+    ("sns", "topics"),
+    ("lambda", "functions"),
+];
+
 #[tokio::test]
 async fn queues_behave_as_recorded() {
     judge("sqs").await;
@@ -231,4 +247,50 @@ async fn topics_behave_as_recorded() {
 #[tokio::test]
 async fn functions_behave_as_recorded() {
     judge("lambda").await;
+}
+
+#[test]
+fn each_fact_has_a_name_of_its_own_and_none_that_breaks_a_deployment_differs() {
+    let all: Vec<Fact> = AREAS.iter().flat_map(|(area, _)| facts_about(area)).collect();
+    let ids: BTreeSet<&str> = all.iter().map(|fact| fact.id.as_str()).collect();
+    assert_eq!(ids.len(), all.len());
+    let differing: Vec<&Fact> = all.iter().filter(|fact| fact.differs.is_some()).collect();
+    assert!(differing.iter().all(|fact| fact.matters != Matters::A), "{differing:?}");
+    let files = fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("facts")).unwrap();
+    assert_eq!(files.count(), AREAS.len(), "a file of facts that no test reads");
+}
+
+#[tokio::test]
+async fn a_change_in_what_aws_answered_is_noticed() {
+    const SEED: u64 = 20_261_124;
+    let mut random = fastrand::Rng::with_seed(SEED);
+    let all = AREAS.iter().flat_map(|(area, _)| facts_about(area));
+    let mut held: Vec<Fact> = all.filter(|fact| fact.put_to.is_some() && fact.differs.is_none()).collect();
+    random.shuffle(&mut held);
+    for mut fact in held.into_iter().take(10) {
+        let member = random.usize(..fact.aws.len());
+        let (expression, expected) = fact.aws.iter_mut().nth(member).unwrap();
+        let (expression, before) = (expression.clone(), expected.clone());
+        change(expected, &mut random);
+        let complaint = fact.complaint(fact.run().await.as_ref());
+        assert!(complaint.is_some(), "{}: {expression} may be {before} or {}", fact.id, fact.aws[&expression]);
+    }
+}
+
+/// Changes one member, however deep, to another of its kind.
+fn change(value: &mut Value, random: &mut fastrand::Rng) {
+    match value {
+        Value::Null => *value = json!(0),
+        Value::Bool(flag) => *flag = !*flag,
+        Value::Number(number) => *value = json!(number.as_f64().expect("a JSON number") + 1.0),
+        Value::String(text) => text.push('x'),
+        Value::Array(items) => match items.len() {
+            0 => items.push(json!("one more")),
+            length => change(&mut items[random.usize(..length)], random),
+        },
+        Value::Object(members) => match members.len() {
+            0 => drop(members.insert("one more".to_owned(), Value::Null)),
+            length => change(members.values_mut().nth(random.usize(..length)).expect("a member"), random),
+        },
+    }
 }
