@@ -5,7 +5,10 @@
 
 use std::{
     collections::{BTreeMap, VecDeque},
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{SystemTime, UNIX_EPOCH},
 };
 
@@ -95,23 +98,52 @@ impl State {
 /// The state that all services share.
 pub struct SharedState {
     state: Mutex<State>,
+    /// How far the clock of this cloud is ahead of the machine's.
+    ahead_ms: AtomicU64,
     changes: watch::Sender<u64>,
     table_changes: watch::Sender<u64>,
 }
 
 impl SharedState {
     pub fn new(state: State) -> Self {
-        Self { state: Mutex::new(state), changes: watch::Sender::new(0), table_changes: watch::Sender::new(0) }
+        Self {
+            state: Mutex::new(state),
+            ahead_ms: AtomicU64::new(0),
+            changes: watch::Sender::new(0),
+            table_changes: watch::Sender::new(0),
+        }
+    }
+
+    /// The time in this cloud, in milliseconds since 1970.
+    pub fn now_ms(&self) -> u64 {
+        now_ms() + self.ahead_ms.load(Ordering::Relaxed)
+    }
+
+    /// Moves the clock ahead, as if nothing had happened meanwhile.
+    pub fn advance_ms(&self, ms: u64) {
+        self.ahead_ms.fetch_add(ms, Ordering::Relaxed);
+        self.touch();
+    }
+
+    /// Waits until a moment of the clock; `None` waits for ever.
+    pub async fn until_ms(&self, moment_ms: Option<u64>) {
+        match moment_ms {
+            Some(moment_ms) => {
+                let wait_ms = moment_ms.saturating_sub(self.now_ms());
+                tokio::time::sleep(std::time::Duration::from_millis(wait_ms)).await;
+            }
+            None => std::future::pending().await,
+        }
     }
 
     /// Looks at the state; a model may still apply what time has made due.
     pub fn look<T>(&self, look: impl FnOnce(&mut State, u64) -> T) -> T {
-        look(&mut self.lock(), now_ms())
+        look(&mut self.lock(), self.now_ms())
     }
 
     /// Changes the state and wakes everyone who waits for a change.
     pub fn change<T>(&self, change: impl FnOnce(&mut State, u64) -> T) -> T {
-        let outcome = change(&mut self.lock(), now_ms());
+        let outcome = change(&mut self.lock(), self.now_ms());
         self.touch();
         outcome
     }
@@ -143,19 +175,8 @@ impl SharedState {
     }
 }
 
-/// The wall clock in milliseconds since 1970.
+/// The clock of the machine in milliseconds since 1970.
 #[expect(clippy::disallowed_methods, reason = "this is the clock of the local cloud")]
 pub fn now_ms() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as u64
-}
-
-/// Waits until a moment of the wall clock; `None` waits for ever.
-pub async fn until_ms(moment_ms: Option<u64>) {
-    match moment_ms {
-        Some(moment_ms) => {
-            let wait_ms = moment_ms.saturating_sub(now_ms());
-            tokio::time::sleep(std::time::Duration::from_millis(wait_ms)).await;
-        }
-        None => std::future::pending().await,
-    }
 }

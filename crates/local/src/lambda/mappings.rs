@@ -21,7 +21,7 @@ use crate::{
     },
     service::dynamodb::{DynamoDb, reveal},
     services::Services,
-    state::{State, until_ms},
+    state::State,
 };
 
 /// Feeds the processor from the events queue until `closing`, then lets running invocations end.
@@ -65,7 +65,7 @@ async fn drive<T, F>(
         tokio::select! {
             () = closing.cancelled() => {}
             _ = changes.changed() => {}
-            () = until_ms(next_event_ms) => {}
+            () = services.shared.until_ms(next_event_ms) => {}
             Some(_) = running.join_next() => {}
         }
     }

@@ -16,7 +16,7 @@ use strum::VariantNames;
 use crate::{
     service::wire::{ApiError, request},
     services::Services,
-    state::{State, now_ms, until_ms},
+    state::State,
 };
 
 /// Entries of a batch call.
@@ -290,7 +290,7 @@ async fn receive(services: &Services, request: ReceiveMessage) -> Result<Value, 
             attributes.get("ReceiveMessageWaitTimeSeconds").and_then(|seconds| seconds.parse().ok()).unwrap_or(0)
         }
     };
-    let until = now_ms() + wait_seconds.min(WAIT_SECONDS_MAX) * 1_000;
+    let until = shared.now_ms() + wait_seconds.min(WAIT_SECONDS_MAX) * 1_000;
     let receive = ReceiveRequest {
         messages_max: request.max_number_of_messages.unwrap_or(1),
         visibility_timeout_seconds: request.visibility_timeout,
@@ -307,14 +307,14 @@ async fn receive(services: &Services, request: ReceiveMessage) -> Result<Value, 
             let messages: Vec<Value> = messages.into_iter().map(|message| request.shape(message)).collect();
             return Ok(json!({"Messages": messages}));
         }
-        if now_ms() >= until {
+        if shared.now_ms() >= until {
             return Ok(json!({}));
         }
-        let wake_ms = next_visible_ms.map_or(until, |visible_ms| visible_ms.max(now_ms() + 1).min(until));
+        let wake_ms = next_visible_ms.map_or(until, |visible_ms| visible_ms.max(shared.now_ms() + 1).min(until));
         tokio::select! {
             () = closing.cancelled() => return Ok(json!({})),
             _ = changes.changed() => {}
-            () = until_ms(Some(wake_ms)) => {}
+            () = shared.until_ms(Some(wake_ms)) => {}
         }
     }
 }

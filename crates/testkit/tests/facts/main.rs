@@ -1,0 +1,296 @@
+//! Facts about AWS, as others recorded them, put to what we run in its place: the local cloud's endpoint and the models
+//! behind it, and the Terraform.
+//!
+//! `facts/*.json` holds a file an area and an object a fact. `put_to` names what it is put to, `given` says what is done
+//! there. `aws` maps JMESPath expressions over what came out, the answers, to what they gave on AWS; where that is what
+//! another answer held, it is a template (see [`filled_in`]). A fact that we do not follow says why in `differs`, one that is put to nothing says why in `not_run`. Changing sides fails here.
+
+mod endpoint;
+mod fidelity;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::Path,
+};
+
+use jmespath::Variable;
+use serde::{Deserialize, Serialize, Serializer};
+use serde_json::{Value, json};
+
+/// One fact.
+#[expect(dead_code, reason = "for who reads the file")]
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Fact {
+    id: String,
+    says: String,
+    put_to: Option<Subject>,
+    given: Value,
+    aws: BTreeMap<String, Value>,
+    differs: Option<String>,
+    not_run: Option<String>,
+    matters: Matters,
+    confidence: Confidence,
+    source: Source,
+}
+
+/// What a fact is put to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Subject {
+    Endpoint,
+}
+
+/// What goes wrong where the fact is not known: a deployment or an event (A), a conclusion (B), nothing but form (C).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+enum Matters {
+    A,
+    B,
+    C,
+}
+
+/// How a fact is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Confidence {
+    /// The answer itself lies in a file.
+    Recorded,
+    /// Somebody ran the assertion on AWS.
+    ValidatedTest,
+    Documented,
+}
+
+/// Where a fact was read.
+#[expect(dead_code, reason = "for who reads the file")]
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Source {
+    repository: String,
+    path: String,
+    r#where: String,
+    recorded: Option<String>,
+    licence: String,
+}
+
+impl Fact {
+    /// Does what is given and returns the answers.
+    async fn run(&self) -> Option<Value> {
+        match self.put_to? {
+            Subject::Endpoint => Some(endpoint::answers(&self.given).await),
+        }
+    }
+
+    /// Returns how the answers differ from what AWS gave; nothing where they are the same.
+    fn differences(&self, answers: &Value) -> Vec<String> {
+        let differ = |(expression, expected): (&String, &Value)| {
+            let expected = &filled_in(expected, answers);
+            let actual = search(expression, answers);
+            let says_nothing = is_same(&search(expression, &Value::Null), expected);
+            let difference = || format!("{expression}: AWS {expected}, here {actual}");
+            (says_nothing || !is_same(&actual, expected)).then(difference)
+        };
+        self.aws.iter().filter_map(differ).collect()
+    }
+
+    /// Says what is wrong with a fact that was run.
+    fn complaint(&self, answers: Option<&Value>) -> Option<String> {
+        let what = match (answers, &self.differs, &self.not_run) {
+            (None, None, Some(_)) => return None,
+            (None, ..) => "is put to nothing: say to what in put_to, or why not in not_run".to_owned(),
+            (Some(_), _, Some(_)) => "says not_run and put_to at once".to_owned(),
+            (Some(answers), differs, None) => {
+                let differences = self.differences(answers);
+                match (differences.is_empty(), differs) {
+                    (true, None) | (false, Some(_)) => return None,
+                    (true, Some(_)) => "holds now: take `differs` away".to_owned(),
+                    (false, None) => format!("{}\n  answers: {answers:.2000}", differences.join("\n  ")),
+                }
+            }
+        };
+        Some(format!("{}: {}\n  {what}", self.id, self.says))
+    }
+}
+
+/// Evaluates a JMESPath expression; one that does not fit the answers gives the reason why.
+fn search(expression: &str, answers: &Value) -> Value {
+    let compiled = jmespath::compile(expression).unwrap_or_else(|error| panic!("{expression}: {error}"));
+    compiled.search(Plain(answers)).map_or_else(|error| Value::String(error.to_string()), |found| to_value(&found))
+}
+
+/// Hands numbers to JMESPath as numbers: with `arbitrary_precision`, `serde_json` hands them over in its own form.
+struct Plain<'a>(&'a Value);
+
+impl Serialize for Plain<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0 {
+            Value::Number(number) => match number.as_i64() {
+                Some(number) => serializer.serialize_i64(number),
+                None => serializer.serialize_f64(number.as_f64().expect("a JSON number")),
+            },
+            Value::Array(items) => serializer.collect_seq(items.iter().map(Plain)),
+            Value::Object(members) => serializer.collect_map(members.iter().map(|(name, value)| (name, Plain(value)))),
+            plain => plain.serialize(serializer),
+        }
+    }
+}
+
+fn to_value(found: &Variable) -> Value {
+    match found {
+        Variable::Null | Variable::Expref(_) => Value::Null,
+        Variable::Bool(flag) => Value::Bool(*flag),
+        Variable::String(text) => Value::String(text.clone()),
+        Variable::Number(number) => Value::Number(number.clone()),
+        Variable::Array(items) => items.iter().map(|item| to_value(item)).collect(),
+        Variable::Object(members) => members.iter().map(|(name, value)| (name.clone(), to_value(value))).collect(),
+    }
+}
+
+/// Puts what answers hold into a template: in a text, `{{expression}}` stands for what JMESPath finds in the answers, and
+/// `{"$repeat": "x", "times": 3}` is the text `xxx`.
+pub(crate) fn filled_in(template: &Value, answers: &Value) -> Value {
+    match template {
+        Value::String(text) => match text.strip_prefix("{{").and_then(|rest| rest.strip_suffix("}}")) {
+            Some(expression) if !expression.contains("}}") => search(expression, answers),
+            _ => Value::String(replaced(text, answers)),
+        },
+        Value::Array(items) => items.iter().map(|item| filled_in(item, answers)).collect(),
+        Value::Object(members) => match (members.get("$repeat"), members.get("times")) {
+            (Some(text), Some(times)) => {
+                json!(text.as_str().expect("a text").repeat(times.as_u64().expect("a number") as usize))
+            }
+            _ => Value::Object(members.iter().map(|(name, value)| (name.clone(), filled_in(value, answers))).collect()),
+        },
+        other => other.clone(),
+    }
+}
+
+fn replaced(text: &str, answers: &Value) -> String {
+    let Some((before, rest)) = text.split_once("{{") else { return text.to_owned() };
+    let (expression, after) = rest.split_once("}}").unwrap_or_else(|| panic!("an open {{{{ in {text}"));
+    let found = search(expression, answers);
+    format!("{before}{}{}", found.as_str().map_or_else(|| found.to_string(), str::to_owned), replaced(after, answers))
+}
+
+/// Compares by value: 4 is 4.0, as it is in JSON.
+fn is_same(actual: &Value, expected: &Value) -> bool {
+    match (actual, expected) {
+        (Value::Number(actual), Value::Number(expected)) => actual.as_f64() == expected.as_f64(),
+        (Value::Array(actual), Value::Array(expected)) => {
+            actual.len() == expected.len()
+                && actual.iter().zip(expected).all(|(actual, expected)| is_same(actual, expected))
+        }
+        (Value::Object(actual), Value::Object(expected)) => {
+            let is_there = |(name, expected)| actual.get(name).is_some_and(|actual| is_same(actual, expected));
+            actual.len() == expected.len() && expected.iter().all(is_there)
+        }
+        _ => actual == expected,
+    }
+}
+
+fn facts_about(area: &str) -> Vec<Fact> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("facts/{area}.json"));
+    let text = fs::read_to_string(&path).unwrap();
+    serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// Runs every fact of an area.
+async fn judge(area: &str) {
+    let mut complaints = Vec::new();
+    for fact in facts_about(area) {
+        complaints.extend(fact.complaint(fact.run().await.as_ref()));
+    }
+    assert!(complaints.is_empty(), "{} facts about {area}:\n{}", complaints.len(), complaints.join("\n"));
+}
+
+/// The files of facts, and what they are about.
+const AREAS: [(&str, &str); 7] = [
+    ("sqs", "queues"),
+    ("sqs_mapping", "mappings of queues"),
+    ("stream_mapping", "mappings of streams"),
+    ("dynamodb", "tables and streams"),
+    ("cloudwatch", "metrics and alarms"),
+    ("sns", "topics"),
+    ("lambda", "functions"),
+];
+
+#[tokio::test]
+async fn queues_behave_as_recorded() {
+    judge("sqs").await;
+}
+
+#[tokio::test]
+async fn mappings_of_queues_behave_as_recorded() {
+    judge("sqs_mapping").await;
+}
+
+#[tokio::test]
+async fn mappings_of_streams_behave_as_recorded() {
+    judge("stream_mapping").await;
+}
+
+#[tokio::test]
+async fn tables_behave_as_recorded() {
+    judge("dynamodb").await;
+}
+
+#[tokio::test]
+async fn metrics_behave_as_recorded() {
+    judge("cloudwatch").await;
+}
+
+#[tokio::test]
+async fn topics_behave_as_recorded() {
+    judge("sns").await;
+}
+
+#[tokio::test]
+async fn functions_behave_as_recorded() {
+    judge("lambda").await;
+}
+
+#[test]
+fn each_fact_has_a_name_of_its_own_and_none_that_breaks_a_deployment_differs() {
+    let all: Vec<Fact> = AREAS.iter().flat_map(|(area, _)| facts_about(area)).collect();
+    let ids: BTreeSet<&str> = all.iter().map(|fact| fact.id.as_str()).collect();
+    assert_eq!(ids.len(), all.len());
+    let differing: Vec<&Fact> = all.iter().filter(|fact| fact.differs.is_some()).collect();
+    assert!(differing.iter().all(|fact| fact.matters != Matters::A), "{differing:?}");
+    let files = fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("facts")).unwrap();
+    assert_eq!(files.count(), AREAS.len(), "a file of facts that no test reads");
+}
+
+#[tokio::test]
+async fn a_change_in_what_aws_answered_is_noticed() {
+    const SEED: u64 = 20_261_124;
+    let mut random = fastrand::Rng::with_seed(SEED);
+    let all = AREAS.iter().flat_map(|(area, _)| facts_about(area));
+    let mut held: Vec<Fact> = all.filter(|fact| fact.put_to.is_some() && fact.differs.is_none()).collect();
+    random.shuffle(&mut held);
+    for mut fact in held.into_iter().take(10) {
+        let member = random.usize(..fact.aws.len());
+        let (expression, expected) = fact.aws.iter_mut().nth(member).unwrap();
+        let (expression, before) = (expression.clone(), expected.clone());
+        change(expected, &mut random);
+        let complaint = fact.complaint(fact.run().await.as_ref());
+        assert!(complaint.is_some(), "{}: {expression} may be {before} or {}", fact.id, fact.aws[&expression]);
+    }
+}
+
+/// Changes one member, however deep, to another of its kind.
+fn change(value: &mut Value, random: &mut fastrand::Rng) {
+    match value {
+        Value::Null => *value = json!(0),
+        Value::Bool(flag) => *flag = !*flag,
+        Value::Number(number) => *value = json!(number.as_f64().expect("a JSON number") + 1.0),
+        Value::String(text) => text.push('x'),
+        Value::Array(items) => match items.len() {
+            0 => items.push(json!("one more")),
+            length => change(&mut items[random.usize(..length)], random),
+        },
+        Value::Object(members) => match members.len() {
+            0 => drop(members.insert("one more".to_owned(), Value::Null)),
+            length => change(members.values_mut().nth(random.usize(..length)).expect("a member"), random),
+        },
+    }
+}
