@@ -17,9 +17,9 @@ use sha2::{Digest as _, Sha256};
 
 use crate::{
     entry::{EntryKey, attribute},
-    event::{content::hex, failure::FailureClass, ids::TenantId},
+    event::{content::hex, failure::FailureClass, ids::TenantId, pointer::POINTER_BYTES_MAX},
     projection::{
-        EntrySummary, first_violation,
+        EntrySummary,
         keys::{ProjectionKey, STATE_TTL_DAYS, VERSION},
         update::{Action, Condition, Update},
     },
@@ -72,11 +72,10 @@ pub struct AlertGroup {
 impl AlertGroup {
     pub fn of(entry: &EntrySummary) -> Self {
         let class = entry.failure.as_ref().and_then(|failure| failure.class).map_or(UNCLASSIFIED, FailureClass::as_str);
-        let (keyword, pointer) = match first_violation(entry) {
-            Some(violation) => (violation.keyword, violation.bounded_pointer),
-            None => (String::new(), String::new()),
-        };
-        let keyword = keyword[..keyword.floor_char_boundary(KEYWORD_BYTES_MAX)].to_owned();
+        let cause = entry.failure.as_ref().and_then(|failure| failure.cause.as_ref());
+        let cut = |text: &str, bytes_max: usize| text[..text.floor_char_boundary(bytes_max)].to_owned();
+        let keyword = cause.map(|cause| cut(&cause.keyword, KEYWORD_BYTES_MAX)).unwrap_or_default();
+        let pointer = cause.map(|cause| cut(&cause.pointer, POINTER_BYTES_MAX)).unwrap_or_default();
         Self {
             tenant_id: entry.key.tenant_id.clone(),
             event_type: entry.counted_type().to_owned(),
@@ -606,7 +605,8 @@ mod tests {
     const WINDOW_MS: u64 = 300_000;
 
     fn invalid(tenant: &str, keyword: &str, event_id: &str, at_ms: u64) -> EntrySummary {
-        let place = StoredViolation { pointer: "/payload/labels/secret".to_owned(), keyword: keyword.to_owned() };
+        let cause = StoredViolation { pointer: "/payload/labels/*".to_owned(), keyword: keyword.to_owned() };
+        let class = Some(FailureClass::SchemaViolation);
         EntrySummary::new(EntryFields {
             tenant_id: Some(tenant.to_owned()),
             sk: Some(format!("2026-01-15T09:30:00.000000000Z#{event_id}")),
@@ -614,7 +614,8 @@ mod tests {
             status: Some("INVALID".to_owned()),
             ingested_at: Some(at_ms.to_string()),
             has_sequence_number: true,
-            failure: Some(FailureSummary { class: Some(FailureClass::SchemaViolation), places: vec![place] }),
+            failure: Some(FailureSummary { class, cause: Some(cause), places: vec![] }),
+            has_schema: true,
             ..EntryFields::default()
         })
         .unwrap()

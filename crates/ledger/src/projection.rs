@@ -17,5 +17,4 @@ pub use sequence::SequenceNumber;
 pub use statistics::{Distribution, MinuteStatistics};
 pub use summary::{
     EntryFields, EntrySummary, FailureSummary, LeftOut, StoredViolation, UNKNOWN_EVENT_TYPE, Unreadable, Verdict,
-    first_violation,
 };

@@ -148,6 +148,8 @@ struct WireImage {
     #[serde(default)]
     failure: Option<WireFailure>,
     #[serde(default)]
+    schema: Option<IgnoredAny>,
+    #[serde(default)]
     revalidated_at: Option<IgnoredAny>,
     #[serde(default)]
     payload: AttributeBytes,
@@ -180,6 +182,8 @@ struct WireFailureMembers {
     #[serde(default)]
     class: Text,
     #[serde(default)]
+    cause: Option<WireError>,
+    #[serde(default)]
     errors: WireErrors,
 }
 
@@ -192,7 +196,7 @@ struct WireErrors {
 #[derive(Default, Deserialize)]
 struct WireError {
     #[serde(rename = "M", default)]
-    members: WirePlace,
+    members: Option<WirePlace>,
 }
 
 #[derive(Default, Deserialize)]
@@ -265,6 +269,7 @@ impl WireImage {
             ingested_at: self.ingested_at.map(|number| number.digits.unwrap_or_default()),
             has_sequence_number: self.sequence_number.is_some(),
             failure: self.failure.and_then(|failure| failure.members).map(WireFailureMembers::into_summary),
+            has_schema: self.schema.is_some(),
             payload_bytes: payload_bytes as u64,
             is_revalidated: self.revalidated_at.is_some(),
         }
@@ -273,13 +278,15 @@ impl WireImage {
 
 impl WireFailureMembers {
     fn into_summary(self) -> FailureSummary {
-        let place = |WireError { members }: WireError| StoredViolation {
-            pointer: members.pointer.text.unwrap_or_default(),
-            keyword: members.keyword.text.unwrap_or_default(),
+        let place = |place: WirePlace| StoredViolation {
+            pointer: place.pointer.text.unwrap_or_default(),
+            keyword: place.keyword.text.unwrap_or_default(),
         };
+        let errors = self.errors.elements.into_iter().take(ERRORS_MAX);
         FailureSummary {
             class: self.class.text.as_deref().and_then(FailureClass::parse),
-            places: self.errors.elements.into_iter().take(ERRORS_MAX).map(place).collect(),
+            cause: self.cause.and_then(|cause| cause.members).map(place),
+            places: errors.map(|error| place(error.members.unwrap_or_default())).collect(),
         }
     }
 }

@@ -100,7 +100,7 @@ fn revalidations_of_more_days_than_one_transaction_takes_are_committed_in_severa
 
 #[test]
 fn revalidations_of_more_types_than_one_update_may_change_are_committed_in_several() {
-    let records: Vec<Record> = (1..=400).map(|number| revalidated(number, "a", &format!("type-{number}"))).collect();
+    let records: Vec<Record> = (1..=200).map(|number| revalidated(number, "a", &format!("type-{number}"))).collect();
     is_counted_in_several_transactions(&records);
 }
 

@@ -97,7 +97,8 @@ pub fn costly(tenant_id: &str, event_id: &str) -> [(&'static str, String); 3] {
 /// An entry as the projector sees it. An INVALID one has an email of the wrong format.
 pub fn summary(tenant_id: &str, id: u64, verdict: Verdict, ingested_at_ms: u64) -> EntrySummary {
     let place = StoredViolation { pointer: "/payload/email".to_owned(), keyword: "format".to_owned() };
-    let failure = FailureSummary { class: Some(FailureClass::SchemaViolation), places: vec![place] };
+    let class = Some(FailureClass::SchemaViolation);
+    let failure = FailureSummary { class, cause: Some(place.clone()), places: vec![place] };
     let fields = EntryFields {
         tenant_id: Some(tenant_id.to_owned()),
         sk: Some(format!("2026-01-15T09:29:59.900000000Z#event-{id}")),
@@ -106,6 +107,7 @@ pub fn summary(tenant_id: &str, id: u64, verdict: Verdict, ingested_at_ms: u64) 
         ingested_at: Some(ingested_at_ms.to_string()),
         has_sequence_number: true,
         failure: (verdict == Verdict::Invalid).then_some(failure),
+        has_schema: true,
         payload_bytes: 10 + id,
         is_revalidated: false,
     };

@@ -245,7 +245,9 @@ fn failure_of(value: &AttributeValue) -> Option<FailureSummary> {
         };
         StoredViolation { pointer: text("pointer"), keyword: text("keyword") }
     };
+    let cause = members.get("cause").filter(|cause| matches!(cause, AttributeValue::M(_)));
     Some(FailureSummary {
+        cause: cause.map(place),
         class: text_of(members, "class").and_then(|class| class.parse().ok()),
         places: errors.iter().take(ERRORS_MAX).map(place).collect(),
     })
@@ -264,6 +266,7 @@ fn fields_of(image: &HashMap<String, AttributeValue>) -> EntryFields {
         }),
         has_sequence_number: image.contains_key("sequence_number"),
         failure: image.get("failure").and_then(failure_of),
+        has_schema: image.contains_key("schema"),
         payload_bytes: if bytes("payload") > 0 { bytes("payload") } else { bytes("raw") },
         is_revalidated: image.contains_key("revalidated_at"),
     }

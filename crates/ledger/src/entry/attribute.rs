@@ -13,6 +13,7 @@ pub const TENANT_ID_CREATED_AT: &str = "tenant_id_created_at";
 pub const INGESTED_AT: &str = "ingested_at";
 pub const SEQUENCE_NUMBER: &str = "sequence_number";
 pub const FAILURE: &str = "failure";
+pub const SCHEMA: &str = "schema";
 pub const RAW: &str = "raw";
 pub const RAW_LENGTH: &str = "raw_length";
 pub const EXTENSIONS: &str = "extensions";

@@ -14,7 +14,7 @@ use crate::{
         envelope::{self, Envelope, Message, Read, Rejected},
         failure::{Failure, FailureClass, Violation},
         ids::{ClaimKey, EventId, TenantId},
-        schema,
+        schema::{self, Schema},
         timestamp::Timestamp,
     },
     storage::number,
@@ -51,6 +51,7 @@ pub fn judge(message: &Message, now_ms: u64) -> Judged {
             (Some(event_type), route, status, Body::Typed(payload), extensions)
         }
     };
+    let schema = event_type.as_deref().and_then(schema::find).map(Schema::fingerprint);
     let entry = Entry {
         key: EntryKey::new(&owner, &created_at),
         event_type,
@@ -58,6 +59,7 @@ pub fn judge(message: &Message, now_ms: u64) -> Judged {
         route,
         body,
         extensions,
+        schema,
         retries: message.receive_count.saturating_sub(1),
         ttl: None,
         ingested_at_ms: now_ms,

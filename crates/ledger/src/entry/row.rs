@@ -9,6 +9,7 @@ use crate::{
         envelope,
         failure::{Failure, FailureClass, Violation},
         ids::KEY_SEPARATOR,
+        schema::Fingerprint,
     },
     storage::item::{self, Attribute, ITEM_BYTES_MAX, Item, text_of, whole_number},
 };
@@ -77,6 +78,8 @@ pub struct Entry {
     pub route: Option<String>,
     pub body: Body,
     pub extensions: Map<String, Value>,
+    /// Of the schema that its type had when it was judged; absent where there was none.
+    pub schema: Option<Fingerprint>,
     /// Deliveries of the message before this one.
     pub retries: u32,
     /// When DynamoDB may delete it, in seconds since the epoch.
@@ -178,6 +181,9 @@ impl Entry {
         put(attribute::INGESTED_AT, whole_number(self.ingested_at_ms));
         if let Some(event_type) = &self.event_type {
             put(attribute::EVENT_TYPE, text(event_type));
+        }
+        if let Some(schema) = &self.schema {
+            put(attribute::SCHEMA, Attribute::B(schema.to_vec()));
         }
         if let Some(route) = &self.route {
             put(attribute::ROUTE, text(route));

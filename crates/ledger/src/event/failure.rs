@@ -88,12 +88,16 @@ impl Failure {
         Self { class, reason: cut(reason, REASON_BYTES_MAX), errors }
     }
 
-    /// The `failure` attribute of an entry.
+    /// The `failure` attribute of an entry. Its `cause` is the first error, fit to be told: what is masked in it must not
+    /// hang on the schemas of whoever reads it later.
     pub fn to_attribute(&self) -> Map<String, Value> {
         let errors: Vec<Value> =
             self.errors.iter().map(|error| json!({ "pointer": error.pointer, "keyword": error.keyword })).collect();
         let mut attribute = Map::new();
         attribute.insert("class".to_owned(), self.class.as_str().into());
+        if let Some(Violation { bounded_pointer, keyword, .. }) = self.errors.first() {
+            attribute.insert("cause".to_owned(), json!({ "pointer": bounded_pointer, "keyword": keyword }));
+        }
         if !errors.is_empty() {
             attribute.insert("errors".to_owned(), errors.into());
         }

@@ -4,6 +4,7 @@ use std::sync::LazyLock;
 
 use jsonschema::{ValidationError, error::ValidationErrorKind};
 use serde_json::Value;
+use sha2::{Digest as _, Sha256};
 
 use crate::event::pointer::push_token;
 
@@ -20,6 +21,8 @@ pub const CREATED_AT: &str = "created_at";
 pub const MEMBERS: [&str; 6] = [TENANT_ID, EVENT_ID, EVENT_TYPE, PAYLOAD, ROUTE, CREATED_AT];
 
 include!(concat!(env!("OUT_DIR"), "/schemas.rs"));
+
+pub type Fingerprint = [u8; 8];
 
 /// The schema of one event type.
 pub struct Schema {
@@ -87,6 +90,18 @@ impl Schema {
     /// Judges a payload: nothing for a valid one, else up to `ERRORS_MAX` places.
     pub fn broken(&self, payload: &Value) -> Vec<Broken> {
         if (self.is_valid)(payload) { Vec::new() } else { (self.errors)(payload) }
+    }
+
+    /// Tells the schema from other versions of it: the start of its file's SHA-256.
+    pub fn fingerprint(&self) -> Fingerprint {
+        static FINGERPRINTS: LazyLock<Vec<Fingerprint>> = LazyLock::new(|| {
+            let of = |schema: &Schema| {
+                let digest = Sha256::digest(schema.text);
+                *digest.first_chunk().expect("SHA-256 has 32 bytes")
+            };
+            SCHEMAS.iter().map(of).collect()
+        });
+        FINGERPRINTS[index(self.event_type).expect("it is one of them")]
     }
 
     /// The payloads the schema gives as examples.

@@ -5,13 +5,7 @@ use thiserror::Error;
 
 use crate::{
     entry::{EntryKey, attribute},
-    event::{
-        envelope,
-        failure::{FailureClass, Violation},
-        ids::TenantId,
-        schema::{self, ERRORS_MAX},
-        timestamp::Timestamp,
-    },
+    event::{envelope, failure::FailureClass, ids::TenantId, schema::ERRORS_MAX, timestamp::Timestamp},
     projection::keys::DayKey,
     storage::item::{self, Attribute, Item, text_of},
 };
@@ -48,6 +42,8 @@ pub struct StoredViolation {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FailureSummary {
     pub class: Option<FailureClass>,
+    /// What may be told of the first place (G11), masked when the entry was judged.
+    pub cause: Option<StoredViolation>,
     /// At most `ERRORS_MAX`.
     pub places: Vec<StoredViolation>,
 }
@@ -68,6 +64,8 @@ pub struct EntrySummary {
     pub verdict: Verdict,
     /// Kept by a revalidation.
     pub failure: Option<FailureSummary>,
+    /// Whether its type had a schema when it was judged.
+    pub has_schema: bool,
     /// Year 9999 at most.
     pub ingested_at_ms: u64,
     /// Size of the payload or the raw body, as DynamoDB counts it.
@@ -86,6 +84,7 @@ pub struct EntryFields {
     pub ingested_at: Option<String>,
     pub has_sequence_number: bool,
     pub failure: Option<FailureSummary>,
+    pub has_schema: bool,
     pub payload_bytes: u64,
     pub is_revalidated: bool,
 }
@@ -133,6 +132,7 @@ impl EntrySummary {
             event_type: fields.event_type,
             verdict,
             failure: fields.failure,
+            has_schema: fields.has_schema,
             ingested_at_ms,
             payload_bytes: fields.payload_bytes,
             is_revalidated: fields.is_revalidated,
@@ -162,6 +162,7 @@ impl EntrySummary {
             }),
             has_sequence_number: item.contains_key(attribute::SEQUENCE_NUMBER),
             failure,
+            has_schema: item.contains_key(attribute::SCHEMA),
             payload_bytes: payload_bytes as u64,
             is_revalidated: item.contains_key(attribute::REVALIDATED_AT),
         })
@@ -179,10 +180,10 @@ impl EntrySummary {
 
     /// The type under which it counts, or counted, with this verdict.
     ///
-    /// What the entry itself says of its type decides before the schemas of this build do: an entry must leave the
-    /// count it once entered, and a fold of the ledger must agree. READY and `schema_violation` alone prove a schema. Any other
-    /// class is also given before anybody looks at the type, so its type is the producer's own word: taken for a name
-    /// of a count, it would let a producer make an item grow until DynamoDB refuses it.
+    /// The entry alone decides, whatever schemas this build has: an entry must leave the count it once entered, and a
+    /// fold of the ledger must agree. The type of an entry without a schema is the producer's own word: taken for a name
+    /// of a count, it would let a producer make an item grow until DynamoDB refuses it. A revalidation gives an entry a
+    /// schema, but leaves its failure, which remembers that there was none.
     pub(super) fn counted_type_as(&self, verdict: Verdict) -> &str {
         // A longer type is no entry's of ours, and a name that long is none that DynamoDB takes.
         let event_type = self.event_type.as_deref().filter(|name| name.len() <= envelope::EVENT_TYPE_BYTES_MAX);
@@ -191,8 +192,7 @@ impl EntrySummary {
         let had_schema = match failure {
             None if verdict == Verdict::Ready => true,
             Some(failure) if failure.had_no_schema() => false,
-            Some(FailureSummary { class: Some(FailureClass::SchemaViolation), .. }) => true,
-            _ => schema::find(event_type).is_some(),
+            _ => self.has_schema,
         };
         if had_schema { event_type } else { UNKNOWN_EVENT_TYPE }
     }
@@ -207,13 +207,8 @@ fn failure_of(failure: &serde_json::Map<String, serde_json::Value>) -> FailureSu
         keyword: text(error.get("keyword")),
     };
     FailureSummary {
+        cause: failure.get("cause").filter(|cause| cause.is_object()).map(place),
         class: failure.get("class").and_then(|class| class.as_str()).and_then(FailureClass::parse),
         places: errors.iter().take(ERRORS_MAX).map(place).collect(),
     }
-}
-
-/// The first place an INVALID entry breaks a rule at, fit for alerts (G11).
-pub fn first_violation(entry: &EntrySummary) -> Option<Violation> {
-    let place = entry.failure.as_ref()?.places.first()?;
-    Some(Violation::new(entry.event_type.as_deref(), &place.pointer, &place.keyword))
 }

@@ -5,7 +5,7 @@ use crate::{
     entry::{Entry, RawBody, attribute, judge},
     event::{envelope::Message, failure::FailureClass, ids::TenantId, schema},
     projection::{
-        summary::{EntryFields, FailureSummary, LeftOut, UNKNOWN_EVENT_TYPE, Unreadable, first_violation},
+        summary::{EntryFields, FailureSummary, LeftOut, UNKNOWN_EVENT_TYPE, Unreadable},
         update::Expressions,
     },
     storage::item::item_bytes,
@@ -15,7 +15,7 @@ const NOW_MS: u64 = 1_768_469_400_000;
 const DAY_MS: u64 = 86_400_000;
 
 fn summary(tenant: &str, event_type: &str, verdict: Verdict, ingested_at_ms: u64) -> EntrySummary {
-    let failure = FailureSummary { class: Some(FailureClass::SchemaViolation), places: vec![] };
+    let failure = FailureSummary { class: Some(FailureClass::SchemaViolation), cause: None, places: vec![] };
     EntrySummary::new(EntryFields {
         tenant_id: Some(tenant.to_owned()),
         sk: Some("2026-01-15T09:29:59.000000000Z#e".to_owned()),
@@ -24,6 +24,7 @@ fn summary(tenant: &str, event_type: &str, verdict: Verdict, ingested_at_ms: u64
         ingested_at: Some(ingested_at_ms.to_string()),
         has_sequence_number: true,
         failure: (verdict == Verdict::Invalid).then_some(failure),
+        has_schema: true,
         payload_bytes: 7,
         is_revalidated: false,
     })
@@ -127,9 +128,10 @@ fn a_type_without_a_schema_counts_as_unknown_whatever_else_is_wrong_and_even_onc
     for (class, keyword, entry) in cases {
         assert_eq!(entry.failure.as_ref().unwrap().class, Some(class));
         assert_eq!(entry.counted_type(), UNKNOWN_EVENT_TYPE, "{class:?}");
-        assert_eq!(first_violation(&entry).unwrap().keyword, keyword, "the cause is what people see first");
-        // As if the schema of a later build had the type: the failure remembers that this one's had not.
-        let later = EntrySummary { event_type: Some("monitoring".to_owned()), ..entry };
+        let cause = entry.failure.as_ref().unwrap().cause.as_ref();
+        assert_eq!(cause.unwrap().keyword, keyword, "the cause is what people see first");
+        // Once its type has a schema, and a revalidation has written so: the failure remembers that it had none.
+        let later = EntrySummary { event_type: Some("monitoring".to_owned()), has_schema: true, ..entry };
         assert_eq!(later.counted_type(), UNKNOWN_EVENT_TYPE, "{class:?}");
         let mut projection = fold([&later]);
         projection.revalidate(&EntrySummary { verdict: Verdict::Ready, ..later });
@@ -147,12 +149,16 @@ fn a_type_with_a_schema_counts_under_its_name_whatever_is_wrong() {
 }
 
 #[test]
-fn only_a_broken_schema_proves_that_there_was_one() {
+fn only_the_entry_says_whether_its_type_had_a_schema() {
     for class in FailureClass::all().map(Some).chain([None]) {
-        let failure = FailureSummary { class, places: vec![] };
-        let entry = EntrySummary { failure: Some(failure), ..summary("t", "no.schema", Verdict::Invalid, NOW_MS) };
-        let expected = if class == Some(FailureClass::SchemaViolation) { "no.schema" } else { UNKNOWN_EVENT_TYPE };
-        assert_eq!(entry.counted_type(), expected, "{class:?}");
+        let failure = FailureSummary { class, ..FailureSummary::default() };
+        for (event_type, has_schema) in [("no.schema", true), ("monitoring", false)] {
+            let entry = summary("t", event_type, Verdict::Invalid, NOW_MS);
+            let entry = EntrySummary { failure: Some(failure.clone()), has_schema, ..entry };
+            let is_known = has_schema && class != Some(FailureClass::UnknownEventType);
+            let expected = if is_known { event_type } else { UNKNOWN_EVENT_TYPE };
+            assert_eq!(entry.counted_type(), expected, "{class:?}");
+        }
     }
 }
 
@@ -178,13 +184,13 @@ fn every_judged_body_can_be_counted() {
 }
 
 #[test]
-fn the_first_violation_shows_no_name_the_schema_does_not_declare() {
+fn the_cause_shows_no_name_the_schema_does_not_declare() {
     let entry = judged(
         r#"{"tenant_id":"t","event_id":"e","event_type":"monitoring","payload":
            {"timestamp":"2026-01-15T09:30:00Z","level":"INFO","message":"m","labels":{"secret":1}}}"#,
     );
-    let violation = first_violation(&entry).unwrap();
-    assert_eq!((violation.bounded_pointer.as_str(), violation.keyword.as_str()), ("/payload/labels/*", "type"));
+    let cause = entry.failure.unwrap().cause.unwrap();
+    assert_eq!((cause.pointer.as_str(), cause.keyword.as_str()), ("/payload/labels/*", "type"));
 }
 
 #[test]
