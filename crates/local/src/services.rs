@@ -1,9 +1,11 @@
 //! What the services of one local cloud share.
 
 use cloudsim::deployment::Deployment;
+use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    cloud::{ResetRequest, StartError},
     lambda::function::Functions,
     service::{dynamodb::DynamoDb, emf},
     state::SharedState,
@@ -15,11 +17,37 @@ pub struct Services {
     pub deployment: Deployment,
     pub dynamodb: DynamoDb,
     pub functions: Functions,
+    pub(crate) resets: mpsc::Sender<ResetRequest>,
     /// Ends waiting requests when the cloud stops.
     pub closing: CancellationToken,
 }
 
+/// Why a reset was not done, or not to its end.
+#[derive(Debug, thiserror::Error)]
+pub enum ResetError {
+    #[error("the local cloud is stopping")]
+    Stopping,
+    #[error(transparent)]
+    Failed(#[from] StartError),
+}
+
 impl Services {
+    /// Makes everything as it was when the cloud was new: user-made tables, queues, topics and subscriptions go, ours are
+    /// empty, and nothing is remembered of messages, metrics and stream records. Functions stay deployed.
+    ///
+    /// Invocations by a mapping get five seconds to end before it; they never complete into the new state. One that is
+    /// cut off then, or that somebody invoked himself, may still write afterwards, as it may on AWS once tables and
+    /// queues are made anew.
+    ///
+    /// # Errors
+    ///
+    /// The database or the data directory cannot be written, or the cloud is stopping.
+    pub async fn reset(&self) -> Result<(), ResetError> {
+        let (asked, done) = oneshot::channel();
+        self.resets.send(asked).await.map_err(|_| ResetError::Stopping)?;
+        Ok(done.await.map_err(|_| ResetError::Stopping)??)
+    }
+
     /// Takes the metrics in a line a function printed; `false` if it holds none.
     pub fn ingest_emf(&self, line: &str) -> bool {
         let Some(data) = emf::read(line) else { return false };

@@ -49,7 +49,10 @@ fn processor_with(cloud: &Cloud, variables: &[(&str, &str)]) -> Processor {
     let print = Arc::new(move |line: &str| sink.lock().unwrap().push(line.to_owned()));
     let process = Process::new(binary, deployment.function_arn(&name), print);
     let timeout = Duration::from_secs(Role::Processor.timeout_seconds().into());
-    Processor { function: Function { name, timeout, code: Code::Process(process) }, printed }
+    Processor {
+        function: Function { name, timeout, environment: BTreeMap::new(), code: Code::Process(process) },
+        printed,
+    }
 }
 
 /// A way to the endpoint that keeps what is sent to it.
