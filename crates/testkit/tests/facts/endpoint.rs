@@ -2,12 +2,14 @@
 //! their own.
 //!
 //! A step is `{"<service>": "<Operation>", "with": <input>, "as": "<name of the answer>"}`; an input that is a list is
-//! as many calls. `{"wait": <seconds>}` moves the clock ahead. `given.queue` holds the attributes of a queue that calls
-//! of SQS go to where they name none. In a text, `{{expression}}` stands for what JMESPath finds in the answers so far;
-//! `{"$repeat": "x", "times": 3}` is the text `xxx`.
+//! as many calls, and one with `"meanwhile": true` goes on beside the steps that follow, to the end at the latest.
+//! `{"wait": <seconds>}` moves the clock ahead, `{"pause": <seconds>}` lets real time go by. `given.queue` holds the attributes of a queue that calls
+//! of SQS go to where they name none. What stands in templates may stand in inputs, over the answers so far.
 //!
 //! An answer holds the members of the body beside `status` and, for a refusal, `code` (the shape's name alone),
 //! `query_code` and `message`.
+
+use std::time::Duration;
 
 use axum::{
     body::{Body, to_bytes},
@@ -19,8 +21,9 @@ use hyper_util::{
 };
 use local::{Cloud, Options};
 use serde_json::{Map, Value, json};
+use tokio::task::JoinSet;
 
-use crate::search;
+use crate::filled_in;
 
 /// Takes the steps and returns their answers by name.
 pub(crate) async fn answers(given: &Value) -> Value {
@@ -34,76 +37,70 @@ pub(crate) async fn answers(given: &Value) -> Value {
         answers["queue"] =
             caller.call("sqs", "CreateQueue", json!({"QueueName": name, "Attributes": attributes})).await;
     }
+    let mut meanwhile = JoinSet::new();
     for step in given["steps"].as_array().expect("given.steps is a list") {
         if let Some(seconds) = step.get("wait") {
             cloud.services().shared.advance_ms((seconds.as_f64().expect("seconds") * 1_000.0) as u64);
             continue;
         }
-        let input = filled_in(step.get("with").unwrap_or(&Value::Null), &answers);
-        let (service, operation) = call_of(step);
-        let answer = match input {
-            Value::Array(inputs) => {
-                let mut answers_of_step = Vec::new();
-                for input in inputs {
-                    answers_of_step.push(caller.call(service, operation, with_queue(service, input, &answers)).await);
-                }
-                Value::Array(answers_of_step)
-            }
-            input => caller.call(service, operation, with_queue(service, input, &answers)).await,
-        };
-        if let Some(name) = step["as"].as_str() {
-            answers[name] = answer;
+        if let Some(seconds) = step.get("pause") {
+            tokio::time::sleep(Duration::from_secs_f64(seconds.as_f64().expect("seconds"))).await;
+            continue;
         }
+        while let Some(ended) = meanwhile.try_join_next() {
+            keep(&mut answers, ended.unwrap());
+        }
+        let input = filled_in(step.get("with").unwrap_or(&Value::Null), &answers);
+        let queue_url = answers["queue"]["QueueUrl"].clone();
+        let taken = take(caller.clone(), step.clone(), input, queue_url);
+        if step["meanwhile"] == true {
+            meanwhile.spawn(taken);
+        } else {
+            keep(&mut answers, taken.await);
+        }
+    }
+    for ended in meanwhile.join_all().await {
+        keep(&mut answers, ended);
     }
     answers
 }
 
-fn call_of(step: &Value) -> (&str, &str) {
-    let call = step
-        .as_object()
-        .expect("a step is an object")
-        .iter()
-        .find(|(name, _)| !["with", "as"].contains(&name.as_str()));
+/// Takes a step and returns its name with its answer.
+async fn take(caller: Caller, step: Value, input: Value, queue_url: Value) -> (Option<String>, Value) {
+    let is_call = |(name, _): &(&String, &Value)| !["with", "as", "meanwhile"].contains(&name.as_str());
+    let call = step.as_object().expect("a step is an object").iter().find(is_call);
     let (service, operation) = call.unwrap_or_else(|| panic!("no service in {step}"));
-    (service, operation.as_str().expect("an operation"))
-}
-
-fn with_queue(service: &str, mut input: Value, answers: &Value) -> Value {
-    if input.is_null() {
-        input = json!({});
-    }
-    let url = &answers["queue"]["QueueUrl"];
-    if service == "sqs" && url.is_string() && input.get("QueueUrl").is_none() && input.get("QueueName").is_none() {
-        input["QueueUrl"] = url.clone();
-    }
-    input
-}
-
-/// Puts what answers hold into a template.
-fn filled_in(template: &Value, answers: &Value) -> Value {
-    match template {
-        Value::String(text) => match text.strip_prefix("{{").and_then(|rest| rest.strip_suffix("}}")) {
-            Some(expression) if !expression.contains("}}") => search(expression, answers),
-            _ => Value::String(replaced(text, answers)),
-        },
-        Value::Array(items) => items.iter().map(|item| filled_in(item, answers)).collect(),
-        Value::Object(members) => match (members.get("$repeat"), members.get("times")) {
-            (Some(text), Some(times)) => {
-                json!(text.as_str().expect("a text").repeat(times.as_u64().expect("a number") as usize))
+    let call = async |mut input: Value| {
+        if service == "sqs"
+            && queue_url.is_string()
+            && input.get("QueueUrl").is_none()
+            && input.get("QueueName").is_none()
+        {
+            input["QueueUrl"] = queue_url.clone();
+        }
+        caller.call(service, operation.as_str().expect("an operation"), input).await
+    };
+    let answer = match input {
+        Value::Array(inputs) => {
+            let mut answers = Vec::new();
+            for input in inputs {
+                answers.push(call(input).await);
             }
-            _ => Value::Object(members.iter().map(|(name, value)| (name.clone(), filled_in(value, answers))).collect()),
-        },
-        other => other.clone(),
+            Value::Array(answers)
+        }
+        Value::Null => call(json!({})).await,
+        input => call(input).await,
+    };
+    (step["as"].as_str().map(str::to_owned), answer)
+}
+
+fn keep(answers: &mut Value, (name, answer): (Option<String>, Value)) {
+    if let Some(name) = name {
+        answers[name] = answer;
     }
 }
 
-fn replaced(text: &str, answers: &Value) -> String {
-    let Some((before, rest)) = text.split_once("{{") else { return text.to_owned() };
-    let (expression, after) = rest.split_once("}}").unwrap_or_else(|| panic!("an open {{{{ in {text}"));
-    let found = search(expression, answers);
-    format!("{before}{}{}", found.as_str().map_or_else(|| found.to_string(), str::to_owned), replaced(after, answers))
-}
-
+#[derive(Clone)]
 struct Caller {
     url: String,
     client: Client<HttpConnector, Body>,
