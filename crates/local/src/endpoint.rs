@@ -13,7 +13,6 @@ use axum::{
     http::{HeaderMap, Method, StatusCode},
     response::{IntoResponse, Response},
 };
-
 use serde_json::{Value, json};
 
 use crate::{
@@ -75,7 +74,8 @@ async fn answer(State(services): State<Arc<Services>>, request: Request) -> Resp
             json::encode(input.and_then(|input| cloudwatch::call(&services.shared, operation, input)))
         }
         Destination::Sqs(operation) => {
-            let answer = async { sqs::call(&services, operation, json::decode(&body)?).await };
+            let trace_header = head.headers.get("x-amzn-trace-id").and_then(|value| value.to_str().ok());
+            let answer = async { sqs::call(&services, operation, trace_header, json::decode(&body)?).await };
             json::encode(answer.await)
         }
         Destination::DynamoDb(operation) => {

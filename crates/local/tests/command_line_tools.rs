@@ -236,6 +236,12 @@ try:
 except sqs.exceptions.QueueDoesNotExist as error:
     assert error.response["Error"]["Code"] == "AWS.SimpleQueueService.NonExistentQueue", error.response
 
+trace = "Root=1-5759e988-bd862e3fe1be46a994272793;Sampled=1"
+sqs.meta.events.register("before-call.sqs.SendMessage", lambda params, **_: params["headers"].update({"X-Amzn-Trace-Id": trace}))
+sqs.send_message(QueueUrl=url, MessageBody="traced")
+traced = sqs.receive_message(QueueUrl=url, WaitTimeSeconds=1, MessageSystemAttributeNames=["AWSTraceHeader"])["Messages"][0]
+assert traced["Attributes"] == {"AWSTraceHeader": trace}, traced
+
 topic = sns.create_topic(Name="py")["TopicArn"]
 sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint="arn:aws:sqs:us-east-1:000000000000:py", Attributes={"RawMessageDelivery": "true"})
 assert sns.get_topic_attributes(TopicArn=topic)["Attributes"]["TopicArn"] == topic
