@@ -41,9 +41,6 @@ pub struct Options {
     pub account: Account,
 }
 
-/// Asks for a reset; the answer comes once it is done.
-pub(crate) type ResetRequest = oneshot::Sender<Result<(), StartError>>;
-
 /// A running local cloud. Dropping it stops it at once and without a last snapshot; see [`Cloud::stop`].
 pub struct Cloud {
     services: Arc<Services>,
@@ -231,7 +228,7 @@ async fn listen(port: u16, option: &'static str) -> Result<(TcpListener, String)
 async fn work_until_closed(
     services: Arc<Services>,
     data_directory: Option<Arc<DataDirectory>>,
-    mut resets: mpsc::Receiver<ResetRequest>,
+    mut resets: mpsc::Receiver<oneshot::Sender<()>>,
 ) {
     loop {
         let stopping = services.closing.child_token();
@@ -247,8 +244,11 @@ async fn work_until_closed(
         // Running invocations may end, so that what they still write is forgotten with the rest.
         end(&mut work).await;
         let Some(asked) = asked else { return };
-        // Whoever asked may have gone.
-        let _ = asked.send(reset(&services, data_directory.as_deref()).await);
+        match reset(&services, data_directory.as_deref()).await {
+            // Whoever asked may have gone.
+            Ok(()) => drop(asked.send(())),
+            Err(error) => tracing::error!(error = &error as &dyn std::error::Error, "the reset failed"),
+        }
     }
 }
 

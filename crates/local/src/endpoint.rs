@@ -58,10 +58,7 @@ async fn answer(State(services): State<Arc<Services>>, request: Request) -> Resp
         }
         Destination::Reset => match services.reset().await {
             Ok(()) => Json(json!({})).into_response(),
-            Err(error) => {
-                tracing::error!(error = &error as &dyn std::error::Error, "the reset failed");
-                (StatusCode::INTERNAL_SERVER_ERROR, "the reset failed; see the log\n").into_response()
-            }
+            Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),
         },
         Destination::LambdaListing(path) => listing::serve(&services, path, head.uri.query().unwrap_or_default()),
         Destination::Lambda(path) => api::serve(&services.functions, &head.method, path, &head.headers, body).await,

@@ -5,7 +5,6 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    cloud::{ResetRequest, StartError},
     lambda::function::Functions,
     service::{dynamodb::DynamoDb, emf},
     state::SharedState,
@@ -17,19 +16,16 @@ pub struct Services {
     pub deployment: Deployment,
     pub dynamodb: DynamoDb,
     pub functions: Functions,
-    pub(crate) resets: mpsc::Sender<ResetRequest>,
+    /// Asks for resets; one that failed is not answered.
+    pub(crate) resets: mpsc::Sender<oneshot::Sender<()>>,
     /// Ends waiting requests when the cloud stops.
     pub closing: CancellationToken,
 }
 
-/// Why a reset was not done, or not to its end.
+/// A reset that was not done, or not to its end.
 #[derive(Debug, thiserror::Error)]
-pub enum ResetError {
-    #[error("the local cloud is stopping")]
-    Stopping,
-    #[error(transparent)]
-    Failed(#[from] StartError),
-}
+#[error("the reset failed; the log says why")]
+pub struct ResetFailed;
 
 impl Services {
     /// Makes everything as it was when the cloud was new: user-made tables, queues, topics and subscriptions go, ours are
@@ -42,10 +38,10 @@ impl Services {
     /// # Errors
     ///
     /// The database or the data directory cannot be written, or the cloud is stopping.
-    pub async fn reset(&self) -> Result<(), ResetError> {
+    pub async fn reset(&self) -> Result<(), ResetFailed> {
         let (asked, done) = oneshot::channel();
-        self.resets.send(asked).await.map_err(|_| ResetError::Stopping)?;
-        Ok(done.await.map_err(|_| ResetError::Stopping)??)
+        self.resets.send(asked).await.map_err(|_| ResetFailed)?;
+        done.await.map_err(|_| ResetFailed)
     }
 
     /// Takes the metrics in a line a function printed; `false` if it holds none.

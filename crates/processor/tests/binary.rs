@@ -1,6 +1,6 @@
 //! The real binary of the processor, as it is zipped, under the Lambda Runtime API and against the local cloud.
 
-use std::{sync::Arc, sync::Mutex, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, sync::Mutex, time::Duration};
 
 use ledger::{ClaimKey, EntryKey, EventId, Item, TenantId, entry::attribute, item::text_of};
 use ledger_aws::{LedgerReader, TableNames};
