@@ -4,7 +4,8 @@ mod support;
 
 use std::time::Duration;
 
-use local::{Cloud, Function};
+use cloudsim::Account;
+use local::{Cloud, Function, Options};
 use serde_json::{Value, json};
 use support::{cloud, missing_tool};
 use tokio::process::Command;
@@ -40,7 +41,10 @@ async fn aws(cloud: &Cloud, arguments: &[&str]) -> Result<Value, String> {
 
 /// A cloud, if there is the CLI to speak to it.
 async fn cloud_for_cli() -> Option<Cloud> {
-    let cloud = cloud().await;
+    with_cli(cloud().await).await
+}
+
+async fn with_cli(cloud: Cloud) -> Option<Cloud> {
     let found = run(&cloud, "aws", &["--version"]).await.is_ok_and(|output| output.status.success());
     if !found {
         missing_tool("the AWS CLI", "`pip install awscli` brings it");
@@ -106,6 +110,51 @@ async fn the_cli_reads_the_tables_and_the_topic() {
     let missing =
         aws(&cloud, &["sns", "publish", "--topic-arn", &format!("{arn}x"), "--message", "m"]).await.unwrap_err();
     assert!(missing.contains("NotFound"), "{missing}");
+}
+
+#[tokio::test]
+async fn the_cli_describes_the_account_the_functions_and_their_mappings() {
+    let account = Account { id: "210987654321".to_owned(), ..Account::default() };
+    let cloud = Cloud::start(Options { account, ..Options::default() }).await.unwrap();
+    let Some(cloud) = with_cli(cloud).await else { return };
+    local::lambda::functions::deploy(&cloud).await.unwrap();
+    let deployment = cloud.deployment();
+    let aws = async |arguments: &[&str]| aws(&cloud, arguments).await.unwrap();
+
+    let identity = aws(&["sts", "get-caller-identity"]).await;
+    assert_eq!(
+        (&identity["Account"], &identity["Arn"]),
+        (&json!("210987654321"), &json!("arn:aws:iam::210987654321:root"))
+    );
+
+    let listed = aws(&["lambda", "list-functions"]).await;
+    let names: Vec<&Value> = listed["Functions"].as_array().unwrap().iter().map(|it| &it["FunctionName"]).collect();
+    assert_eq!(names, ["event-processor", "event-processor-projector", "event-processor-seed"]);
+    let configuration =
+        aws(&["lambda", "get-function-configuration", "--function-name", "event-processor-projector"]).await;
+    assert_eq!(configuration["Environment"]["Variables"]["ALERTS_TOPIC_ARN"], deployment.alerts_topic_arn());
+    assert_eq!(configuration["Timeout"], 60);
+
+    let listed = aws(&["lambda", "list-event-source-mappings"]).await;
+    let [queue, stream] = &listed["EventSourceMappings"].as_array().unwrap()[..] else { panic!("{listed}") };
+    assert_eq!(queue["EventSourceArn"], "arn:aws:sqs:us-east-1:210987654321:event-processor-events.fifo");
+    assert_eq!(queue["ScalingConfig"], json!({"MaximumConcurrency": 10}));
+    assert_eq!(queue.get("LastProcessingResult"), None);
+    assert_eq!(stream["FunctionArn"], "arn:aws:lambda:us-east-1:210987654321:function:event-processor-projector");
+    let figures = ["BatchSize", "TumblingWindowInSeconds", "MaximumRetryAttempts", "MaximumRecordAgeInSeconds"];
+    assert_eq!(figures.map(|name| stream[name].clone()), [1_000, 60, -1, 79_200]);
+    assert_eq!((&stream["StartingPosition"], &stream["State"]), (&json!("TRIM_HORIZON"), &json!("Enabled")));
+    assert_eq!(stream["LastProcessingResult"], "No records processed");
+    assert_eq!(stream["FunctionResponseTypes"], json!(["ReportBatchItemFailures"]));
+
+    let source = stream["EventSourceArn"].as_str().unwrap();
+    let table = aws(&["dynamodb", "describe-table", "--table-name", "event-processor-events"]).await;
+    assert_eq!(table["Table"]["LatestStreamArn"], source);
+    assert!(source.starts_with("arn:aws:dynamodb:us-east-1:210987654321:table/"), "{source}");
+    let of_source = aws(&["lambda", "list-event-source-mappings", "--event-source-arn", source]).await;
+    assert_eq!(of_source["EventSourceMappings"], json!([stream]));
+    let uuid = queue["UUID"].as_str().unwrap();
+    assert_eq!(&aws(&["lambda", "get-event-source-mapping", "--uuid", uuid]).await, queue);
 }
 
 async fn receive(cloud: &Cloud, queue: &str, options: &[&str]) -> Vec<Value> {
@@ -183,6 +232,12 @@ try:
     sys.exit("a missing queue was found")
 except sqs.exceptions.QueueDoesNotExist as error:
     assert error.response["Error"]["Code"] == "AWS.SimpleQueueService.NonExistentQueue", error.response
+
+trace = "Root=1-5759e988-bd862e3fe1be46a994272793;Sampled=1"
+sqs.meta.events.register("before-call.sqs.SendMessage", lambda params, **_: params["headers"].update({"X-Amzn-Trace-Id": trace}))
+sqs.send_message(QueueUrl=url, MessageBody="traced")
+traced = sqs.receive_message(QueueUrl=url, WaitTimeSeconds=1, MessageSystemAttributeNames=["AWSTraceHeader"])["Messages"][0]
+assert traced["Attributes"] == {"AWSTraceHeader": trace}, traced
 
 topic = sns.create_topic(Name="py")["TopicArn"]
 sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint="arn:aws:sqs:us-east-1:000000000000:py", Attributes={"RawMessageDelivery": "true"})

@@ -57,7 +57,7 @@ fn process() -> Function {
 }
 
 fn function(process: Process) -> Function {
-    Function { name: "echo".to_owned(), timeout: LIMIT, code: Code::Process(process) }
+    Function { name: "echo".to_owned(), timeout: LIMIT, environment: BTreeMap::new(), code: Code::Process(process) }
 }
 
 /// Deploys the function and hands it back.

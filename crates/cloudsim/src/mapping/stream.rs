@@ -197,6 +197,17 @@ impl StreamMapping {
         &self.config
     }
 
+    /// Returns `LastProcessingResult`, as the Lambda API shows it.
+    #[must_use]
+    pub fn last_processing_result(&self) -> &'static str {
+        let fails = |shard: &Shard| shard.batches.iter().any(|batch| batch.setbacks > 0);
+        match self.shards.values().any(fails) {
+            true => "PROBLEM: Function call failed",
+            false if self.next_id == 1 => "No records processed",
+            false => "OK",
+        }
+    }
+
     /// Makes a shard known; once known, a second call changes nothing. A parent that is not known
     /// counts as done, so parents are added first.
     pub fn add_shard(&mut self, shard_id: &str, parent_shard_id: Option<&str>) {

@@ -71,7 +71,7 @@ pub(crate) async fn serve(
 }
 
 /// The name in a name, partial ARN or ARN, percent-encoded or not; a version or alias is not looked at.
-fn function_name(text: &str) -> String {
+pub(crate) fn function_name(text: &str) -> String {
     let text = text.replace("%3A", ":").replace("%3a", ":");
     match text.split_once("function:") {
         Some((_, name)) => name.split(':').next().unwrap_or_default().to_owned(),
@@ -89,7 +89,7 @@ fn answer(answer: Result<Vec<u8>, FunctionError>) -> Response {
     }
 }
 
-fn refusal(status: StatusCode, code: &'static str, message: &str) -> Response {
+pub(crate) fn refusal(status: StatusCode, code: &'static str, message: &str) -> Response {
     let body = json!({"Type": "User", "Message": message, "message": message}).to_string();
     ([("x-amzn-errortype", code)], respond(status, body)).into_response()
 }

@@ -3,7 +3,7 @@
 //! What a function does is its own; how a real binary is run is `process`'s, and when a mapping invokes is `mappings`'.
 
 use std::{
-    collections::HashMap,
+    collections::BTreeMap,
     future::Future,
     pin::Pin,
     sync::{Arc, PoisonError, RwLock},
@@ -30,6 +30,8 @@ pub type Handler = Arc<dyn Fn(Invocation) -> HandlerFuture + Send + Sync>;
 pub struct Function {
     pub name: String,
     pub timeout: Duration,
+    /// What the function was deployed with, as the API shows it; `code` has its own way to it.
+    pub environment: BTreeMap<String, String>,
     pub code: Code,
 }
 
@@ -48,14 +50,14 @@ impl Function {
         Fut: Future<Output = Result<Vec<u8>, FunctionError>> + Send + 'static,
     {
         let handler: Handler = Arc::new(move |invocation| Box::pin(handler(invocation)));
-        Self { name: name.into(), timeout, code: Code::InProcess(handler) }
+        Self { name: name.into(), timeout, environment: BTreeMap::new(), code: Code::InProcess(handler) }
     }
 }
 
 /// All deployed functions by name.
 #[derive(Default)]
 pub struct Functions {
-    by_name: RwLock<HashMap<String, Arc<Function>>>,
+    by_name: RwLock<BTreeMap<String, Arc<Function>>>,
 }
 
 impl Functions {
@@ -67,6 +69,11 @@ impl Functions {
     /// The function of that name.
     pub fn get(&self, name: &str) -> Option<Arc<Function>> {
         self.by_name.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
+    }
+
+    /// All functions by name.
+    pub fn all(&self) -> Vec<Arc<Function>> {
+        self.by_name.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
     }
 
     /// Removes all functions and kills their processes.

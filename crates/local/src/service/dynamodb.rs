@@ -1,7 +1,7 @@
 //! DynamoDB and its Streams: `dynoxide` embedded, behind a loopback port of its own, because its router is private.
 //!
-//! Requests are forwarded untouched and answers nearly so: `dynoxide` has its own name built into ARNs as the region,
-//! and `GetRecords` spells `userIdentity` as Lambda does. The stream mapping, the page and the deployment use the
+//! Requests are forwarded untouched and answers nearly so: `dynoxide` has its own name and an account built into
+//! ARNs, and `GetRecords` spells `userIdentity` as Lambda does. The stream mapping, the page and the deployment use the
 //! database handle directly. What the database does with a request is entirely `dynoxide`'s business.
 
 use std::{future::Future, path::Path, time::Duration};
@@ -10,7 +10,7 @@ use axum::{
     body::{Body, Bytes},
     http::{HeaderMap, Request, Response, header},
 };
-use cloudsim::{deployment::TTL_ATTRIBUTE, mapping::StreamRecord};
+use cloudsim::{Account, deployment::TTL_ATTRIBUTE, mapping::StreamRecord};
 use dynoxide::{AttributeValue, Database, DynoxideError};
 use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
@@ -19,7 +19,10 @@ use hyper_util::{
 use ledger::{Attribute, Item};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Number, Value, json};
-use tokio::net::TcpListener;
+use tokio::{
+    net::TcpListener,
+    sync::{RwLock, RwLockWriteGuard},
+};
 
 use crate::service::wire::{ApiError, json as wire_json};
 
@@ -32,8 +35,9 @@ const RECORDS_MAX: usize = 1_000;
 /// Bytes of an answer; DynamoDB's `BatchGetItem` returns up to 16 MB, which JSON makes longer.
 const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
 
-/// The region `dynoxide` puts into its ARNs.
+/// The region that `dynoxide` names, and region and account in its ARNs.
 const BUILT_IN_REGION: &str = "dynoxide";
+const BUILT_IN_OWNER: &str = "dynoxide:000000000000";
 
 /// How member names begin that `serde_json` takes for a number or for raw JSON in disguise. `dynoxide` reads bodies and
 /// stored items with it, and would refuse an item with such a name.
@@ -70,9 +74,15 @@ const WRITES: [&str; 10] = [
 /// The embedded database and the way to its HTTP side.
 pub struct DynamoDb {
     database: Database,
+    /// What [`Database`] opens.
+    name: String,
+    /// Held by each request; see [`DynamoDb::idle`].
+    busy: RwLock<()>,
     backend: String,
     client: Client<HttpConnector, Body>,
     region: String,
+    /// Region and account, as in an ARN.
+    owner: String,
 }
 
 /// Why the database did not start.
@@ -80,8 +90,10 @@ pub struct DynamoDb {
 pub enum DynamoDbError {
     #[error("cannot open the database")]
     Open(#[source] DynoxideError),
-    #[error("cannot index the database")]
-    Index(#[from] rusqlite::Error),
+    #[error("cannot prepare the database")]
+    Prepare(#[from] rusqlite::Error),
+    #[error("cannot delete the tables")]
+    Delete(#[from] DynoxideError),
     #[error("cannot listen on a loopback port")]
     Listen(#[source] std::io::Error),
 }
@@ -94,10 +106,11 @@ impl DynamoDb {
     /// The file cannot be opened, or there is no free port.
     pub async fn start(
         file: Option<&Path>,
-        region: &str,
+        account: &Account,
         shutdown: impl Future<Output = ()> + Send + 'static,
     ) -> Result<Self, DynamoDbError> {
-        let database = open(file)?;
+        let name = name_of(file);
+        let database = open(&name)?;
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.map_err(DynamoDbError::Listen)?;
         // Accepted sockets inherit it; without it a request takes 18 ms instead of 0.7 ms.
         socket2::SockRef::from(&listener).set_tcp_nodelay(true).map_err(DynamoDbError::Listen)?;
@@ -107,11 +120,14 @@ impl DynamoDb {
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
         let client = Client::builder(TokioExecutor::new()).build(connector);
-        Ok(Self { database, backend, client, region: region.to_owned() })
+        let owner = format!("{}:{}", account.region, account.id);
+        let region = account.region.clone();
+        Ok(Self { database, name, busy: RwLock::default(), backend, client, region, owner })
     }
 
     /// Forwards one request; says also whether it may have written.
     pub async fn forward(&self, operation: &str, headers: &HeaderMap, body: Bytes) -> (Response<Body>, bool) {
+        let _busy = self.busy.read().await;
         let written = WRITES.contains(&operation);
         let answer = self.exchange(operation, headers, body).await;
         (answer.unwrap_or_else(|error| wire_json::encode(Err(ApiError::internal(error.to_string())))), written)
@@ -130,10 +146,34 @@ impl DynamoDb {
         Ok(())
     }
 
+    /// Waits until no request is running, and keeps others back.
+    pub async fn idle(&self) -> RwLockWriteGuard<'_, ()> {
+        self.busy.write().await
+    }
+
+    /// Deletes all tables, those too that are protected from it, and all stream records, which `dynoxide` keeps.
+    pub fn delete_tables(&self) -> Result<(), DynamoDbError> {
+        loop {
+            let names = self.database.list_tables(request(json!({}))?)?.table_names;
+            if names.is_empty() {
+                break;
+            }
+            for name in names {
+                let unprotected = json!({"TableName": name, "DeletionProtectionEnabled": false});
+                let table = || request(json!({"TableName": name}));
+                if self.database.delete_table(table()?).is_err() {
+                    self.database.update_table(request(unprotected)?)?;
+                    self.database.delete_table(table()?)?;
+                }
+            }
+        }
+        Ok(rusqlite::Connection::open(&self.name)?.execute_batch("DELETE FROM _stream_records")?)
+    }
+
     /// The ARN of a table's stream.
     pub fn stream_arn(&self, table: &str) -> Result<String, DynoxideError> {
         let description = self.database.describe_table(request(json!({"TableName": table}))?)?.table;
-        Ok(in_region(&description.latest_stream_arn.unwrap_or_default(), BUILT_IN_REGION, &self.region))
+        Ok(owned_by(&description.latest_stream_arn.unwrap_or_default(), BUILT_IN_OWNER, &self.owner))
     }
 
     /// The id of the one shard a table's stream has.
@@ -178,6 +218,7 @@ impl DynamoDb {
 
     /// Deletes what has expired and says how many items that were.
     pub async fn sweep_ttl(&self) -> usize {
+        let _busy = self.busy.read().await;
         let database = self.database.clone();
         match tokio::task::spawn_blocking(move || database.sweep_ttl()).await {
             Ok(Ok(count)) => return count,
@@ -224,7 +265,7 @@ impl DynamoDb {
 
     fn prepare(&self, operation: &str, text: &str) -> Option<String> {
         if ARN_OPERATIONS.contains(&operation) {
-            return Some(in_region(text, &self.region, BUILT_IN_REGION));
+            return Some(owned_by(text, &self.owner, BUILT_IN_OWNER));
         }
         text.contains(PRIVATE_NAME).then(|| hide(text))
     }
@@ -232,7 +273,7 @@ impl DynamoDb {
     fn restore(&self, operation: &str, text: &str) -> Option<String> {
         match operation {
             "GetRecords" => Some(reveal(&restore_records(text, &self.region))),
-            _ if ARN_OPERATIONS.contains(&operation) => Some(in_region(text, BUILT_IN_REGION, &self.region)),
+            _ if ARN_OPERATIONS.contains(&operation) => Some(owned_by(text, BUILT_IN_OWNER, &self.owner)),
             _ => text.contains(PRIVATE_NAME).then(|| reveal(text)),
         }
     }
@@ -265,17 +306,20 @@ enum ForwardError {
     Body(#[from] axum::Error),
 }
 
-fn open(file: Option<&Path>) -> Result<Database, DynamoDbError> {
-    let name = match file {
-        // In memory, but with a name under which `index_stream_records` finds it.
+fn name_of(file: Option<&Path>) -> String {
+    match file {
+        // In memory, but with a name under which our own statements find it.
         None => format!("file:{}?mode=memory&cache=shared", uuid::Uuid::new_v4()),
         Some(file) => file.to_string_lossy().into_owned(),
-    };
-    let database = Database::new(&name).map_err(DynamoDbError::Open)?;
+    }
+}
+
+fn open(name: &str) -> Result<Database, DynamoDbError> {
+    let database = Database::new(name).map_err(DynamoDbError::Open)?;
     // The name hides what is wanted: PRAGMA synchronous = NORMAL. With the write-ahead log a crash cannot corrupt the
     // file, and a commit does not wait for the disk.
     database.disable_bulk_loading().map_err(DynamoDbError::Open)?;
-    index_stream_records(&name)?;
+    index_stream_records(name)?;
     Ok(database)
 }
 
@@ -296,7 +340,7 @@ fn as_json(answer: &impl serde::Serialize) -> Result<Value, DynoxideError> {
     serde_json::to_value(answer).map_err(|error| DynoxideError::InternalServerError(error.to_string()))
 }
 
-fn in_region(text: &str, from: &str, to: &str) -> String {
+fn owned_by(text: &str, from: &str, to: &str) -> String {
     text.replace(&format!("arn:aws:dynamodb:{from}:"), &format!("arn:aws:dynamodb:{to}:"))
 }
 
