@@ -12,7 +12,7 @@ const ID_LENGTH_MAX: usize = 128;
 const QUEUE_NAME_LENGTH_MAX: usize = 80;
 const DELAY_SECONDS_MAX: u32 = 900;
 
-pub(super) const FIFO_SUFFIX: &str = ".fifo";
+pub(crate) const FIFO_SUFFIX: &str = ".fifo";
 
 pub(super) fn check_queue_name(queue_name: &str) -> Result<(), SqsError> {
     let stem = queue_name.strip_suffix(FIFO_SUFFIX).unwrap_or(queue_name);

@@ -192,9 +192,10 @@ impl From<Refusal> for SqsError {
         match code {
             Code::InvalidAttributeName => Self::InvalidAttributeName { name: parameter.to_owned() },
             Code::InvalidParameterValue => Self::InvalidParameterValue { parameter, reason },
-            Code::InvalidAttributeValue | Code::InvalidParameterValueException | Code::ValidationException => {
-                invalid(parameter, reason)
-            }
+            Code::InvalidAttributeValue
+            | Code::InvalidParameterValueException
+            | Code::ResourceConflictException
+            | Code::ValidationException => invalid(parameter, reason),
         }
     }
 }
