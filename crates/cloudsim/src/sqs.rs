@@ -24,6 +24,7 @@ use thiserror::Error;
 use self::queue::{IN_FLIGHT_MAX, Queue};
 pub use self::queue::{MessageState, StoredMessage};
 pub use self::rules::DEDUPLICATION_ID_MISSING;
+pub(crate) use self::rules::FIFO_SUFFIX;
 use self::settings::Redrive;
 pub(crate) use self::settings::Settings;
 use crate::Account;
@@ -454,10 +455,6 @@ impl Sqs {
     pub(crate) fn visibility_timeout_ms(&self, queue_name: &str) -> Result<u64, SqsError> {
         let queue = self.queues.get(queue_name).ok_or(SqsError::QueueDoesNotExist)?;
         Ok(u64::from(queue.settings.visibility_timeout_seconds) * MS_PER_SECOND)
-    }
-
-    pub(crate) fn is_fifo(&self, queue_name: &str) -> Result<bool, SqsError> {
-        Ok(self.queues.get(queue_name).ok_or(SqsError::QueueDoesNotExist)?.settings.is_fifo)
     }
 
     /// Returns a queue with everything due applied.

@@ -17,7 +17,7 @@ const OTHER_QUEUE_TYPE: &str = "The request include parameter that is not valid 
 pub const DEDUPLICATION_ID_MISSING: &str =
     "The queue should either have ContentBasedDeduplication enabled or MessageDeduplicationId provided explicitly";
 
-pub(super) const FIFO_SUFFIX: &str = ".fifo";
+pub(crate) const FIFO_SUFFIX: &str = ".fifo";
 
 pub(super) fn check_queue_name(queue_name: &str) -> Result<(), SqsError> {
     let stem = queue_name.strip_suffix(FIFO_SUFFIX).unwrap_or(queue_name);

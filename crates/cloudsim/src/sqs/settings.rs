@@ -203,9 +203,10 @@ impl From<Refusal> for SqsError {
         match code {
             Code::InvalidAttributeName => Self::InvalidAttributeName { name: parameter.to_owned() },
             Code::InvalidParameterValue => refused(parameter, reason),
-            Code::InvalidAttributeValue | Code::InvalidParameterValueException | Code::ValidationException => {
-                invalid(parameter, reason)
-            }
+            Code::InvalidAttributeValue
+            | Code::InvalidParameterValueException
+            | Code::ResourceConflictException
+            | Code::ValidationException => invalid(parameter, reason),
         }
     }
 }

@@ -16,6 +16,7 @@ pub(crate) struct Bug {
 const CONTRACT: (&str, &str) = ("testkit", "contract");
 const PROPERTIES: (&str, &str) = ("testkit", "properties");
 const INFRA: (&str, &str) = ("testkit", "infra");
+const FACTS: (&str, &str) = ("testkit", "facts");
 const BATCH: &str = "crates/processor/src/process/batch.rs";
 const CALLS: &str = "crates/processor/src/process/calls.rs";
 const CLAIM: &str = "crates/processor/src/process/claim.rs";
@@ -292,23 +293,23 @@ pub(crate) const BUGS: &[Bug] = &[
         clause: "G9",
         name: "put a filter beside the local cloud's tumbling window",
         file: "crates/cloudsim/src/deployment.rs",
-        find: "            event_names: None,",
-        replace: "            event_names: Some([\"INSERT\".to_owned(), \"MODIFY\".to_owned()].into()),",
+        find: "FilterCriteria::default()",
+        replace: "FilterCriteria::of([r#\"{\"eventName\": [\"INSERT\", \"MODIFY\"]}\"#])",
         caught_by: &[by(("local", "mappings"), "a_removed_entry_reaches_the_projector_and_changes_nothing")],
     },
     Bug {
         clause: "G9",
         name: "forget the rule that a tumbling window excludes a filter",
         file: "crates/cloudsim/src/admission.rs",
-        find: "    Rule {\n        claim: \"a tumbling window excludes a filter\",\n        parameter: \"TumblingWindowInSeconds\",\n        code: InvalidParameterValueException,\n        words: Some(\"Tumbling window period should be zero when FilterCriteria is configured\"),\n        source: Fact(\"stream_mapping/stream-tumbling-window-with-filter\"),\n        admits: |mapping| mapping.is_windowed().then_some(mapping.filters == 0),\n    },\n",
+        find: "    Rule {\n        claim: \"a tumbling window excludes a filter\",\n        parameter: \"TumblingWindowInSeconds\",\n        code: InvalidParameterValueException,\n        words: Some(\"Tumbling window period should be zero when FilterCriteria is configured\"),\n        source: Fact(\"stream_mapping/stream-tumbling-window-with-filter\"),\n        admits: |mapping| mapping.is_windowed().then_some(mapping.filter_criteria.is_empty()),\n    },\n",
         replace: "",
-        caught_by: &[by(("cloudsim", "lib"), "admission::tests::the_rules_answer_what_aws_answered")],
+        caught_by: &[by(FACTS, "mappings_of_streams_behave_as_recorded")],
     },
     Bug {
         clause: "G9",
         name: "make a stream's mapping without asking the rules",
         file: "crates/cloudsim/src/mapping/stream.rs",
-        find: "        check(MAPPING_RULES, &config.settings())?;\n",
+        find: "        check(MAPPING_RULES, &settings)?;\n",
         replace: "",
         caught_by: &[by(("cloudsim", "lib"), "mapping::stream_tests::a_mapping_that_aws_refuses_cannot_be_made")],
     },
@@ -337,10 +338,15 @@ pub(crate) const BUGS: &[Bug] = &[
         file: "crates/cloudsim/src/mapping/stream.rs",
         find: "                    shard.retry(now_ms, Batch::new(BatchKind::Records, batch.records));\n                    return Ok(Vec::new());",
         replace: "                    batch.failures += 1;\n                    shard.retry(now_ms, batch);\n                    return Ok(Vec::new());",
-        caught_by: &[by(
-            ("cloudsim", "lib"),
-            "mapping::stream_tests::what_is_left_after_a_partial_answer_has_all_its_retries",
-        )],
+        caught_by: &[by(FACTS, "mappings_of_streams_behave_as_recorded")],
+    },
+    Bug {
+        clause: "G2",
+        name: "keep a throttled batch until its messages are visible",
+        file: "crates/cloudsim/src/mapping/queue.rs",
+        find: "        if retry_ms + self.function_timeout_ms >= batch.visible_ms {",
+        replace: "        if retry_ms >= batch.visible_ms {",
+        caught_by: &[by(FACTS, "mappings_of_queues_behave_as_recorded")],
     },
     Bug {
         clause: "G9",
