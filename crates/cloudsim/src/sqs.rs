@@ -232,7 +232,8 @@ impl Sqs {
         if wants_fifo && !name_ends_in_fifo {
             return Err(refused(
                 "QueueName",
-                "The name of a FIFO queue can only include alphanumeric characters, hyphens, or underscores, must end with .fifo suffix and be 1 to 80 in length.",
+                "The name of a FIFO queue can only include alphanumeric characters, hyphens, or underscores, must end \
+                 with .fifo suffix and be 1 to 80 in length.",
             ));
         }
         let settings = Settings { name_ends_in_fifo, ..Settings::default() }.with(attributes)?;
