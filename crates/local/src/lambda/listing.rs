@@ -2,10 +2,7 @@
 //! here.
 
 use axum::{http::StatusCode, response::Response};
-use cloudsim::{
-    deployment::Role,
-    mapping::{QueueMappingConfig, StreamMappingConfig},
-};
+use cloudsim::admission::MappingSettings;
 use serde_json::{Value, json};
 
 use crate::{
@@ -79,48 +76,26 @@ fn configuration(services: &Services, function: &Function) -> Value {
 }
 
 fn mappings(services: &Services) -> [Value; 2] {
-    let deployment = &services.deployment;
     let (stream, result) = services
         .shared
-        .look(|state, _| (state.stream_mapping.config().clone(), state.stream_mapping.last_processing_result()));
-    let QueueMappingConfig { queue_name, batch_size, concurrency_max, report_batch_item_failures, .. } =
-        deployment.queue_mapping();
-    let queue_mapping = json!({
-        "UUID": "00000000-0000-4000-8000-000000000001",
-        "EventSourceArn": deployment.queue_arn(&queue_name),
-        "FunctionArn": deployment.function_arn(&deployment.function_name(Role::Processor)),
-        "State": "Enabled",
-        "StateTransitionReason": "USER_INITIATED",
-        "BatchSize": batch_size,
-        "MaximumBatchingWindowInSeconds": 0,
-        "ScalingConfig": {"MaximumConcurrency": concurrency_max},
-        "FunctionResponseTypes": response_types(report_batch_item_failures),
-    });
-    let StreamMappingConfig { stream_arn, function_arn, .. } = &stream;
-    let or_without_limit = |limit: Option<u32>| limit.map_or(-1, i64::from);
-    let stream_mapping = json!({
-        "UUID": "00000000-0000-4000-8000-000000000002",
-        "EventSourceArn": stream_arn,
-        "FunctionArn": function_arn,
-        "State": "Enabled",
-        "StateTransitionReason": "User action",
-        "LastProcessingResult": result,
-        "StartingPosition": "TRIM_HORIZON",
-        "BatchSize": stream.batch_size,
-        "MaximumBatchingWindowInSeconds": 0,
-        "ParallelizationFactor": 1,
-        "TumblingWindowInSeconds": stream.tumbling_window_seconds.unwrap_or(0),
-        "MaximumRecordAgeInSeconds": or_without_limit(stream.maximum_record_age_seconds),
-        "MaximumRetryAttempts": or_without_limit(stream.maximum_retry_attempts),
-        "BisectBatchOnFunctionError": stream.bisect_batch_on_function_error,
-        "DestinationConfig": {
-            "OnFailure": {"Destination": deployment.queue_arn(&deployment.project.failures_queue())},
-        },
-        "FunctionResponseTypes": response_types(stream.report_batch_item_failures),
-    });
-    [queue_mapping, stream_mapping]
+        .look(|state, _| (state.stream_mapping.settings().clone(), state.stream_mapping.last_processing_result()));
+    let mut queue = mapping("00000000-0000-4000-8000-000000000001", &services.deployment.queue_mapping());
+    queue["MaximumBatchingWindowInSeconds"] = json!(0);
+    queue["StateTransitionReason"] = json!("USER_INITIATED");
+    let mut stream = mapping("00000000-0000-4000-8000-000000000002", &stream);
+    stream["LastProcessingResult"] = json!(result);
+    stream["StateTransitionReason"] = json!("User action");
+    [queue, stream]
 }
 
-fn response_types(report_batch_item_failures: bool) -> Vec<&'static str> {
-    report_batch_item_failures.then_some("ReportBatchItemFailures").into_iter().collect()
+/// A mapping as it was asked for. What the answer to it names otherwise is the function.
+fn mapping(uuid: &str, settings: &MappingSettings) -> Value {
+    let mut shown = serde_json::to_value(settings).expect("settings are JSON");
+    let members = shown.as_object_mut().expect("settings are an object");
+    members.retain(|_, value| !value.is_null());
+    let function = members.remove("FunctionName").unwrap_or_default();
+    members.insert("FunctionArn".to_owned(), function);
+    members.insert("UUID".to_owned(), json!(uuid));
+    members.insert("State".to_owned(), json!("Enabled"));
+    shown
 }
