@@ -46,7 +46,7 @@ async fn answer(State(services): State<Arc<Services>>, request: Request) -> Resp
         Destination::Health => {
             "the local cloud is up; the AWS SDKs and the AWS CLI find it by AWS_ENDPOINT_URL\n".into_response()
         }
-        Destination::Lambda(path) => api::serve(&services.functions, &head.method, path, &head.headers, body).await,
+        Destination::Lambda(path) => api::serve(&services, &head.method, path, &head.headers, body).await,
         Destination::CloudWatchCbor(operation) => {
             let input = cbor::unpack(&head.headers, body).and_then(|body| cbor::decode(&body));
             cbor::encode(input.and_then(|input| cloudwatch::call(&services.shared, operation, input)))

@@ -12,7 +12,7 @@ use std::{
 
 use crate::{
     lambda::{
-        invocation::{FunctionError, Invocation},
+        invocation::{FunctionError, Invocation, RESPONSE_BYTES_MAX},
         process::Process,
     },
     state::now_ms,
@@ -88,8 +88,9 @@ pub async fn invoke(function: &Function, payload: Vec<u8>) -> Result<Vec<u8>, Fu
             // A task of its own, so that a panic is a function error and nothing else.
             let mut task = AbortOnDrop(tokio::spawn(handler(invocation)));
             match tokio::time::timeout(function.timeout, &mut task.0).await {
+                Ok(Ok(Ok(answer))) if answer.len() > RESPONSE_BYTES_MAX => Err(FunctionError::ResponseTooLarge),
                 Ok(Ok(answer)) => answer,
-                Ok(Err(panic)) => Err(FunctionError::Exited(panic.to_string())),
+                Ok(Err(panic)) => Err(FunctionError::Exited { request_id, how: format!("with error: {panic}") }),
                 Err(_) => Err(FunctionError::TimedOut { request_id, limit: function.timeout }),
             }
         }
@@ -112,7 +113,7 @@ mod tests {
     #[tokio::test]
     async fn a_panicking_handler_is_a_function_error() {
         let function = Function::in_process("f", Duration::from_secs(1), |_| async { panic!("oh") });
-        assert!(matches!(invoke(&function, vec![]).await, Err(FunctionError::Exited(_))));
+        assert!(matches!(invoke(&function, vec![]).await, Err(FunctionError::Exited { .. })));
     }
 
     #[tokio::test]
