@@ -210,6 +210,35 @@ records = streams.get_records(ShardIterator=it)["Records"]
 assert [r["eventName"] for r in records] == ["INSERT", "REMOVE"] and records[0]["awsRegion"] == "us-east-1", records
 assert ddb.describe_time_to_live(TableName="event-processor-events")["TimeToLiveDescription"]["AttributeName"] == "ttl"
 
+table = ddb.create_table(TableName="orders", BillingMode="PAY_PER_REQUEST",
+    KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}], AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
+    StreamSpecification={"StreamEnabled": True, "StreamViewType": "NEW_IMAGE"})["TableDescription"]
+order = {"id": {"S": "1"}, "tags": {"SS": ["a", "b"]}, "parts": {"L": [{"M": {"price": {"N": "1.50"}}}]}}
+ddb.put_item(TableName="orders", Item=order)
+# None of these changes anything.
+ddb.put_item(TableName="orders", Item={**order, "tags": {"SS": ["b", "a"]}})
+ddb.update_item(TableName="orders", Key={"id": order["id"]}, UpdateExpression="SET parts = parts")
+ddb.execute_statement(Statement="UPDATE orders SET parts[0].price = 1.5 WHERE id = '1'")
+ddb.batch_write_item(RequestItems={"orders": [{"PutRequest": {"Item": order}}]})
+ddb.transact_write_items(TransactItems=[{"Put": {"TableName": "orders", "Item": order}}])
+ddb.put_item(TableName="orders", Item={**order, "parts": {"L": []}})
+arn = table["LatestStreamArn"]
+shard = streams.describe_stream(StreamArn=arn)["StreamDescription"]["Shards"][0]
+assert 28 <= len(shard["ShardId"]) <= 65 and "EndingSequenceNumber" not in shard["SequenceNumberRange"], shard
+def read(kind, **where):
+    it = streams.get_shard_iterator(StreamArn=arn, ShardId=shard["ShardId"], ShardIteratorType=kind, **where)["ShardIterator"]
+    return streams.get_records(ShardIterator=it)["Records"]
+inserted, modified = read("TRIM_HORIZON")
+assert (inserted["eventName"], modified["eventName"]) == ("INSERT", "MODIFY"), (inserted, modified)
+numbers = [record["dynamodb"]["SequenceNumber"] for record in (inserted, modified)]
+assert shard["SequenceNumberRange"]["StartingSequenceNumber"] == numbers[0] < numbers[1], numbers
+assert read("AFTER_SEQUENCE_NUMBER", SequenceNumber=numbers[0]) == [modified] and read("LATEST") == []
+try:
+    streams.get_shard_iterator(StreamArn=arn, ShardId="shardId-00000001-" + "x" * 20, ShardIteratorType="LATEST")
+    sys.exit("a missing shard has an iterator")
+except streams.exceptions.ResourceNotFoundException:
+    pass
+
 answer = fn.invoke(FunctionName="arn:aws:lambda:us-east-1:000000000000:function:echo", Payload=b'{"x": 1}')
 assert answer["StatusCode"] == 200 and answer["Payload"].read() == b'{"x": 1}'
 assert fn.invoke(FunctionName="echo", InvocationType="Event")["StatusCode"] == 202
