@@ -253,7 +253,7 @@ fn more_than_1440_datapoints_and_odd_periods_are_refused() {
     assert_eq!(store.get_metric_statistics(&day), Ok(Vec::new()));
     let longer = StatisticsRequest { end_ms: NOW + 1, ..day.clone() };
     let error = store.get_metric_statistics(&longer).unwrap_err();
-    assert_eq!(error.query_code(), "InvalidParameterCombination");
+    assert_eq!(error.codes().1, "InvalidParameterCombination");
     for period_seconds in [0, 2, 61] {
         let odd = StatisticsRequest { period_seconds, ..day.clone() };
         assert_eq!(parameter_of(store.get_metric_statistics(&odd)), "Period");
@@ -288,11 +288,10 @@ fn metric_data_has_one_result_per_query_on_even_periods() {
     let queries = vec![query("sum", "Sum"), hidden, query("most", "Maximum")];
     let results = store.get_metric_data(&data_request(queries.clone(), true)).unwrap();
     assert_eq!(results.iter().map(|result| result.id.as_str()).collect::<Vec<_>>(), ["sum", "most"]);
-    assert_eq!(results[0].timestamps_ms, [NOW + 5 * MINUTE, NOW]);
-    assert_eq!(results[0].values, [4.0, 3.0]);
+    assert_eq!(results[0].points, [(NOW + 5 * MINUTE, 4.0), (NOW, 3.0)]);
     assert_eq!(results[0].label, "Events");
     let oldest_first = store.get_metric_data(&data_request(queries, false)).unwrap();
-    assert_eq!(oldest_first[1].values, [2.0, 4.0]);
+    assert_eq!(oldest_first[1].points, [(NOW, 2.0), (NOW + 5 * MINUTE, 4.0)]);
 }
 
 #[test]
