@@ -106,11 +106,10 @@ impl Fact {
     }
 }
 
-/// Evaluates a JMESPath expression.
+/// Evaluates a JMESPath expression; what does not fit the answers finds nothing.
 fn search(expression: &str, answers: &Value) -> Value {
     let compiled = jmespath::compile(expression).unwrap_or_else(|error| panic!("{expression}: {error}"));
-    let found = compiled.search(Plain(answers)).unwrap_or_else(|error| panic!("{expression} on {answers}: {error}"));
-    to_value(&found)
+    compiled.search(Plain(answers)).map_or(Value::Null, |found| to_value(&found))
 }
 
 /// Hands numbers to JMESPath as numbers: with `arbitrary_precision`, `serde_json` hands them over in its own form.

@@ -16,6 +16,7 @@ pub(crate) struct Bug {
 const CONTRACT: (&str, &str) = ("testkit", "contract");
 const PROPERTIES: (&str, &str) = ("testkit", "properties");
 const INFRA: (&str, &str) = ("testkit", "infra");
+const FACTS: (&str, &str) = ("testkit", "facts");
 const BATCH: &str = "crates/processor/src/process/batch.rs";
 const CALLS: &str = "crates/processor/src/process/calls.rs";
 const CLAIM: &str = "crates/processor/src/process/claim.rs";
@@ -341,6 +342,38 @@ pub(crate) const BUGS: &[Bug] = &[
             ("cloudsim", "lib"),
             "mapping::stream_tests::what_is_left_after_a_partial_answer_has_all_its_retries",
         )],
+    },
+    Bug {
+        clause: "G9",
+        name: "make a stream record of a write that changes nothing",
+        file: "crates/local/src/service/dynamodb/streams.rs",
+        find: "    WHEN NEW.event_name = 'MODIFY' AND NEW.table_name",
+        replace: "    WHEN NEW.event_name = 'REMOVE' AND NEW.table_name",
+        caught_by: &[by(FACTS, "tables_behave_as_recorded")],
+    },
+    Bug {
+        clause: "G9",
+        name: "add up metric data of several units",
+        file: "crates/cloudsim/src/cloudwatch.rs",
+        find: "            let buckets = by_unit.into_values().next().unwrap_or_default().into_iter();",
+        replace: "            let buckets = by_unit.into_values().flatten();",
+        caught_by: &[by(FACTS, "metrics_behave_as_recorded")],
+    },
+    Bug {
+        clause: "G10",
+        name: "deliver a message that a filter on its body refuses",
+        file: "crates/cloudsim/src/sns.rs",
+        find: "            true => policy.accepts_body(text),",
+        replace: "            true => policy.accepts_body(text) || !text.is_empty(),",
+        caught_by: &[by(FACTS, "topics_behave_as_recorded")],
+    },
+    Bug {
+        clause: "G12",
+        name: "hand out an answer of any length",
+        file: "crates/local/src/lambda/function.rs",
+        find: "if answer.len() > RESPONSE_BYTES_MAX =>",
+        replace: "if answer.len() > 2 * RESPONSE_BYTES_MAX =>",
+        caught_by: &[by(FACTS, "functions_behave_as_recorded")],
     },
     Bug {
         clause: "G9",
