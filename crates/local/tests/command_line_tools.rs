@@ -2,7 +2,7 @@
 
 mod support;
 
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 
 use local::{Cloud, Function};
 use serde_json::{Value, json};
@@ -11,21 +11,18 @@ use tokio::process::Command;
 
 const LIMIT: Duration = Duration::from_secs(120);
 
-fn environment(cloud: &Cloud) -> BTreeMap<&'static str, String> {
-    BTreeMap::from([
-        ("AWS_ENDPOINT_URL", cloud.endpoint_url().to_owned()),
-        ("AWS_REGION", cloud.deployment().account.region.clone()),
-        ("AWS_DEFAULT_REGION", cloud.deployment().account.region.clone()),
-        ("AWS_ACCESS_KEY_ID", "local".to_owned()),
-        ("AWS_SECRET_ACCESS_KEY", "local".to_owned()),
-        ("AWS_EC2_METADATA_DISABLED", "true".to_owned()),
-        ("AWS_MAX_ATTEMPTS", "1".to_owned()),
-    ])
-}
-
 async fn run(cloud: &Cloud, program: &str, arguments: &[&str]) -> std::io::Result<std::process::Output> {
+    let region = cloud.deployment().account.region.as_str();
     let mut command = Command::new(program);
-    command.args(arguments).envs(environment(cloud)).kill_on_drop(true);
+    command.args(arguments).kill_on_drop(true).envs([
+        ("AWS_ENDPOINT_URL", cloud.endpoint_url()),
+        ("AWS_REGION", region),
+        ("AWS_DEFAULT_REGION", region),
+        ("AWS_ACCESS_KEY_ID", "local"),
+        ("AWS_SECRET_ACCESS_KEY", "local"),
+        ("AWS_EC2_METADATA_DISABLED", "true"),
+        ("AWS_MAX_ATTEMPTS", "1"),
+    ]);
     tokio::time::timeout(LIMIT, command.output()).await.expect("the tool ends")
 }
 

@@ -71,10 +71,6 @@ impl Subject for Dynamo {
         items
     }
 
-    async fn put(&self, table: Table, item: Item) {
-        assert_eq!(self.tables.insert(table, vec![item], 5_000).await, Ok(vec![Inserted::Done]));
-    }
-
     async fn delete(&self, table: Table, item: &Item) {
         let names: &[&str] = match table {
             Table::Claims => &["pk"],

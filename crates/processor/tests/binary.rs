@@ -1,6 +1,6 @@
 //! The real binary of the processor, as it is zipped, under the Lambda Runtime API and against the local cloud.
 
-use std::{collections::BTreeMap, sync::Arc, sync::Mutex, time::Duration};
+use std::{sync::Arc, sync::Mutex, time::Duration};
 
 use ledger::{ClaimKey, EntryKey, EventId, Item, TenantId, entry::attribute, item::text_of};
 use ledger_aws::{LedgerReader, TableNames};
@@ -15,9 +15,10 @@ use local::{
 use serde_json::{Value, json};
 use testkit::bodies::{again, costly, envelope, event, message};
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::copy_bidirectional,
     net::{TcpListener, TcpStream},
 };
+use tokio_util::io::InspectReader;
 
 /// Kilobytes of data the process may have: the function's memory.
 const MEMORY_KB: u32 = 256 * 1024;
@@ -28,22 +29,17 @@ struct Processor {
     printed: Arc<Mutex<Vec<String>>>,
 }
 
-fn processor(cloud: &Cloud) -> Processor {
-    processor_at(cloud, cloud.endpoint_url())
-}
-
-fn processor_at(cloud: &Cloud, endpoint_url: &str) -> Processor {
-    processor_with(cloud, &[("AWS_ENDPOINT_URL", endpoint_url)])
-}
-
-fn processor_with(cloud: &Cloud, variables: &[(&str, &str)]) -> Processor {
+/// The binary with the memory of its function, and with these variables beside or instead of those it needs.
+fn processor(cloud: &Cloud, variables: &[(&str, &str)]) -> Processor {
     let deployment = cloud.deployment();
     let name = deployment.function_name(Role::Processor);
     let mut environment = environment(deployment, Role::Processor);
-    let region = [("AWS_REGION", deployment.account.region.as_str())];
-    let variables = region.iter().chain(variables);
+    let usual = [("AWS_REGION", deployment.account.region.as_str()), ("AWS_ENDPOINT_URL", cloud.endpoint_url())];
+    let variables = usual.iter().chain(variables);
     environment.extend(variables.map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
-    let binary = limited(env!("CARGO_BIN_EXE_processor"), environment);
+    let script = format!("ulimit -d {MEMORY_KB}; exec \"$0\"");
+    let arguments = vec!["-c".to_owned(), script, env!("CARGO_BIN_EXE_processor").to_owned()];
+    let binary = Binary { program: "/bin/sh".into(), arguments, environment };
     let printed = Arc::new(Mutex::new(Vec::new()));
     let sink = printed.clone();
     let print = Arc::new(move |line: &str| sink.lock().unwrap().push(line.to_owned()));
@@ -61,27 +57,14 @@ async fn recording_proxy(endpoint_url: &str) -> (String, Arc<Mutex<Vec<u8>>>) {
     let kept = sent.clone();
     tokio::spawn(async move {
         while let Ok((client, _)) = listener.accept().await {
-            let server = TcpStream::connect(&upstream).await.unwrap();
-            let ((mut from_client, mut to_client), (mut from_server, mut to_server)) =
-                (client.into_split(), server.into_split());
+            let mut server = TcpStream::connect(&upstream).await.unwrap();
             let kept = kept.clone();
-            tokio::spawn(async move {
-                let mut buffer = vec![0; 65_536];
-                while let Ok(count @ 1..) = from_client.read(&mut buffer).await {
-                    kept.lock().unwrap().extend_from_slice(&buffer[..count]);
-                    to_server.write_all(&buffer[..count]).await.unwrap();
-                }
-            });
-            tokio::spawn(async move { tokio::io::copy(&mut from_server, &mut to_client).await });
+            let keep = move |bytes: &[u8]| kept.lock().unwrap().extend_from_slice(bytes);
+            let mut client = InspectReader::new(client, keep);
+            tokio::spawn(async move { copy_bidirectional(&mut client, &mut server).await });
         }
     });
     (url, sent)
-}
-
-/// A program that may not have more memory than its function.
-fn limited(program: &str, environment: BTreeMap<String, String>) -> Binary {
-    let script = format!("ulimit -d {MEMORY_KB}; exec \"$0\"");
-    Binary { program: "/bin/sh".into(), arguments: vec!["-c".to_owned(), script, program.to_owned()], environment }
 }
 
 fn sqs_event(messages: &[ledger::Message]) -> Vec<u8> {
@@ -149,7 +132,7 @@ const SK: &str = "2026-01-15T09:29:59.000000000Z#";
 #[tokio::test]
 async fn the_binary_records_a_batch_and_answers_as_lambda_expects() {
     let cloud = Cloud::start(Options::default()).await.unwrap();
-    let processor = processor(&cloud);
+    let processor = processor(&cloud, &[]);
     let answer = processor.invoke(&[event(1, "a", "1"), message(2, "b", json!({"tenant_id": "b"}))]).await;
     assert_eq!(answer, json!({ "batchItemFailures": [] }));
     let nameless = "2096-01-15T09:29:59.002000000Z#00000000-0000-4000-8000-000000000002";
@@ -162,7 +145,7 @@ async fn the_binary_records_a_batch_and_answers_as_lambda_expects() {
 async fn one_worst_case_body_costs_its_nine_neighbours_nothing() {
     let _alone = HEAVY.lock().await;
     let cloud = Cloud::start(Options::default()).await.unwrap();
-    let processor = processor(&cloud);
+    let processor = processor(&cloud, &[]);
     let ids: Vec<String> = (0..9).map(|n| n.to_string()).collect();
     let mut messages: Vec<_> = ids.iter().zip(0..).map(|(id, n)| event(n, "a", id)).collect();
     messages.insert(4, message(9, "hostile", worst_case_body("hostile", "1")));
@@ -185,7 +168,7 @@ async fn one_worst_case_body_costs_its_nine_neighbours_nothing() {
 async fn ten_worst_case_bodies_get_an_answer_each_time_they_come() {
     let _alone = HEAVY.lock().await;
     let cloud = Cloud::start(Options::default()).await.unwrap();
-    let processor = processor(&cloud);
+    let processor = processor(&cloud, &[]);
     let messages: Vec<_> = (0..10).map(|n| message(n, "a", worst_case_body("a", &n.to_string()))).collect();
     let redelivered: Vec<_> = messages.iter().map(again).collect();
     for batch in [messages, redelivered] {
@@ -201,8 +184,7 @@ async fn no_value_and_no_undeclared_name_is_ever_printed() {
     const MARKER: &str = "xyzzy";
     let cloud = Cloud::start(Options::default()).await.unwrap();
     // The most talkative level that can be set: what it does not print, no other does.
-    let variables = [("AWS_ENDPOINT_URL", cloud.endpoint_url()), ("AWS_LAMBDA_LOG_LEVEL", "TRACE")];
-    let processor = processor_with(&cloud, &variables);
+    let processor = processor(&cloud, &[("AWS_LAMBDA_LOG_LEVEL", "TRACE")]);
     let with_payload = |id: &str, payload: Value| {
         let mut envelope = envelope("a", id);
         envelope["payload"] = payload;
@@ -234,7 +216,7 @@ async fn no_value_and_no_undeclared_name_is_ever_printed() {
 #[tokio::test]
 async fn a_ready_event_of_a_batch_of_ten_leaves_at_most_200_bytes_of_log() {
     let cloud = Cloud::start(Options::default()).await.unwrap();
-    let processor = processor(&cloud);
+    let processor = processor(&cloud, &[]);
     let messages: Vec<_> = (0..10).map(|n| event(n, "tenant-a", &n.to_string())).collect();
     processor.invoke(&messages).await;
     cloud.stop().await.unwrap();
@@ -248,7 +230,7 @@ async fn a_ready_event_of_a_batch_of_ten_leaves_at_most_200_bytes_of_log() {
 async fn no_right_is_used_but_to_insert_and_to_read_by_key() {
     let cloud = Cloud::start(Options::default()).await.unwrap();
     let (url, sent) = recording_proxy(cloud.endpoint_url()).await;
-    let processor = processor_at(&cloud, &url);
+    let processor = processor(&cloud, &[("AWS_ENDPOINT_URL", &url)]);
     let mut changed = envelope("a", "1");
     changed["payload"]["id"] = json!("u-2");
     let messages = [event(1, "a", "1"), message(2, "a", changed), message(3, "b", "[]"), event(4, "c", "1")];
@@ -271,7 +253,7 @@ async fn no_right_is_used_but_to_insert_and_to_read_by_key() {
 #[tokio::test]
 async fn a_warm_restart_carries_nothing_over() {
     let cloud = Cloud::start(Options::default()).await.unwrap();
-    let processor = processor(&cloud);
+    let processor = processor(&cloud, &[]);
     let flood: Vec<_> = (0..9).map(|n| message(n, "flood", "{")).chain([event(9, "quiet", "1")]).collect();
     assert_eq!(processor.invoke(&flood).await, json!({ "batchItemFailures": [] }));
     // The same process, and only the new message's outcome.
@@ -286,7 +268,7 @@ async fn a_warm_restart_carries_nothing_over() {
 #[tokio::test]
 async fn each_line_about_a_message_names_its_event_and_its_place_in_the_queue() {
     let cloud = Cloud::start(Options::default()).await.unwrap();
-    let processor = processor(&cloud);
+    let processor = processor(&cloud, &[]);
     let mut invalid = envelope("a", "e-1");
     invalid["payload"] = json!({});
     let first = message(1, "g", invalid);
@@ -311,7 +293,7 @@ async fn each_line_about_a_message_names_its_event_and_its_place_in_the_queue() 
 async fn a_failed_group_is_one_line_and_the_cause_another() {
     let cloud = Cloud::start(Options::default()).await.unwrap();
     let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
-    let processor = processor_at(&cloud, &format!("http://{nobody}"));
+    let processor = processor(&cloud, &[("AWS_ENDPOINT_URL", &format!("http://{nobody}"))]);
     processor.invoke(&[event(1, "a", "1"), event(2, "b", "1"), event(3, "a", "2"), event(4, "a", "3")]).await;
     cloud.stop().await.unwrap();
     let printed = processor.printed.lock().unwrap();
@@ -330,7 +312,7 @@ async fn a_failed_group_is_one_line_and_the_cause_another() {
 async fn a_warm_up_that_fails_is_logged_and_the_function_serves() {
     let cloud = Cloud::start(Options::default()).await.unwrap();
     let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
-    let processor = processor_at(&cloud, &format!("http://{nobody}"));
+    let processor = processor(&cloud, &[("AWS_ENDPOINT_URL", &format!("http://{nobody}"))]);
     let first = event(1, "a", "1");
     let expected = json!({ "batchItemFailures": [{ "itemIdentifier": first.message_id }] });
     assert_eq!(processor.invoke(&[first]).await, expected);

@@ -2,7 +2,6 @@
 //! again, cut anew, refused, or crashes in between.
 
 mod bounds;
-mod histories;
 mod outages;
 
 use std::collections::BTreeMap;
@@ -39,7 +38,7 @@ fn new_driver() -> Driver<ProjectorAws> {
 }
 
 fn record(sequence: u64, change: Change) -> Record {
-    Record { sequence: SequenceNumber::parse(&sequence.to_string()), written_at_ms: Some(NOW_MS), change }
+    bodies::record(sequence, NOW_MS, change)
 }
 
 fn appended(sequence: u64, tenant: &str, verdict: Verdict) -> Record {
@@ -68,16 +67,7 @@ fn expected<'r>(records: impl IntoIterator<Item = &'r Record>) -> Counts {
 }
 
 fn mixed() -> Vec<Record> {
-    let revalidated = bodies::revalidated(summary("b", 2, Verdict::Invalid, NOW_MS + 2));
-    vec![
-        appended(1, "a", Verdict::Ready),
-        appended(2, "b", Verdict::Invalid),
-        unreadable(3),
-        record(4, Change::Revalidated(revalidated)),
-        record(5, Change::UnexpectedModify),
-        record(6, Change::Removed),
-        appended(7, "c", Verdict::Invalid),
-    ]
+    bodies::mixed_records(NOW_MS)
 }
 
 fn revalidated(sequence: u64, tenant: &str, event_type: &str) -> Record {

@@ -1,9 +1,11 @@
-//! Messages and bodies to feed the processor: plain ones by name, and strategies for arbitrary ones.
+//! Messages and bodies to feed the processor, and records to feed the projector: plain ones by name, and strategies for
+//! arbitrary ones.
 
 use ledger::{
     FailureClass, Message,
-    projection::{EntryFields, EntrySummary, FailureSummary, StoredViolation, Verdict},
+    projection::{EntryFields, EntrySummary, FailureSummary, SequenceNumber, StoredViolation, Verdict},
 };
+use projector::{Change, Record, UnreadableRecord};
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
@@ -113,6 +115,26 @@ pub fn summary(tenant_id: &str, id: u64, verdict: Verdict, ingested_at_ms: u64) 
 /// The same entry once it is revalidated.
 pub fn revalidated(entry: EntrySummary) -> EntrySummary {
     EntrySummary { verdict: Verdict::Ready, is_revalidated: true, ..entry }
+}
+
+/// A record of the ledger's stream, written at `now_ms`.
+pub fn record(sequence: u64, now_ms: u64, change: Change) -> Record {
+    Record { sequence: SequenceNumber::parse(&sequence.to_string()), written_at_ms: Some(now_ms), change }
+}
+
+/// One record of each kind, numbered from 1, of entries that were judged just after `now_ms`.
+pub fn mixed_records(now_ms: u64) -> Vec<Record> {
+    let entry = |tenant: &str, number: u64, verdict| summary(tenant, number, verdict, now_ms + number);
+    let changes = [
+        Change::Appended(entry("a", 1, Verdict::Ready)),
+        Change::Appended(entry("b", 2, Verdict::Invalid)),
+        Change::Unreadable(UnreadableRecord { sk: Some("odd".to_owned()), ..UnreadableRecord::default() }),
+        Change::Revalidated(revalidated(entry("b", 2, Verdict::Invalid))),
+        Change::UnexpectedModify,
+        Change::Removed,
+        Change::Appended(entry("c", 7, Verdict::Invalid)),
+    ];
+    (1..).zip(changes).map(|(sequence, change)| record(sequence, now_ms, change)).collect()
 }
 
 /// The same message, delivered once more.

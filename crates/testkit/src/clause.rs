@@ -2,39 +2,40 @@
 
 use std::panic;
 
-/// A clause; its number is the one in `ARCHITECTURE.md`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+use strum::EnumMessage;
+
+/// A clause, with its sentence; its number is the one in `ARCHITECTURE.md`.
+#[derive(Clone, Copy, Debug, EnumMessage, PartialEq, Eq)]
 pub enum Clause {
+    /// A message is acknowledged only after its outcome is durable, and of a group only a prefix.
     G1,
+    /// An event has at most one READY entry while its claim lives, and the first claim wins.
     G2,
+    /// Other content under a used id becomes an entry of class conflict under a key of its own.
     G3,
+    /// Whatever a body is, it becomes an entry; AWS alone can make a message fail.
     G4,
+    /// A message that failed fails the later ones of its group, and no other.
     G5,
+    /// Entries sort by time, and the sequence number is the order of arrival within a group.
     G6,
+    /// No message can suppress, overwrite or appear under another tenant's.
     G7,
+    /// A stored payload reads back equal in value, every digit.
     G8,
+    /// The projections are folds of the ledger, whatever is delivered again, reordered or split.
     G9,
+    /// Every INVALID entry that is counted is covered by an alert.
     G10,
+    /// No payload value stands in logs, reasons, metrics or alerts.
     G11,
+    /// Calls, bytes and memory of a batch are bounded, and an answer comes before the deadline.
     G12,
 }
 
 impl Clause {
     pub fn sentence(self) -> &'static str {
-        match self {
-            Self::G1 => "A message is acknowledged only after its outcome is durable, and of a group only a prefix.",
-            Self::G2 => "An event has at most one READY entry while its claim lives, and the first claim wins.",
-            Self::G3 => "Other content under a used id becomes an entry of class conflict under a key of its own.",
-            Self::G4 => "Whatever a body is, it becomes an entry; AWS alone can make a message fail.",
-            Self::G5 => "A message that failed fails the later ones of its group, and no other.",
-            Self::G6 => "Entries sort by time, and the sequence number is the order of arrival within a group.",
-            Self::G7 => "No message can suppress, overwrite or appear under another tenant's.",
-            Self::G8 => "A stored payload reads back equal in value, every digit.",
-            Self::G9 => "The projections are folds of the ledger, whatever is delivered again, reordered or split.",
-            Self::G10 => "Every INVALID entry that is counted is covered by an alert.",
-            Self::G11 => "No payload value stands in logs, reasons, metrics or alerts.",
-            Self::G12 => "Calls, bytes and memory of a batch are bounded, and an answer comes before the deadline.",
-        }
+        self.get_documentation().expect("each clause has a sentence")
     }
 
     /// Ends the run of the simulation: the clause does not hold.

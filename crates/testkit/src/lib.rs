@@ -2,7 +2,6 @@
 //! contract suites that run on every implementation of the tables, and the simulation of the whole pipeline under
 //! schedules of faults. Only ever a development dependency.
 
-pub mod alerts;
 pub mod bodies;
 pub mod clause;
 pub mod contract;

@@ -13,6 +13,7 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
+use clap::ValueEnum;
 pub use driver::{Aws, Driver, PROJECTION_BYTES_MAX, ProjectorAws};
 use ledger::{
     Item,
@@ -25,13 +26,14 @@ use ledger::{
         update::{Cancellation, Transacted, Update, Updated},
     },
 };
-use strum::{Display, EnumString, VariantArray, VariantNames};
+use strum::{Display, VariantArray};
 
 /// Bytes of a message that SQS takes ("Amazon SQS message quotas").
 const MESSAGE_BYTES_MAX: usize = 262_144;
 
 /// What can go wrong.
-#[derive(Clone, Copy, Debug, Display, EnumString, VariantArray, VariantNames, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Display, ValueEnum, VariantArray, PartialEq, Eq)]
+#[value(rename_all = "PascalCase")]
 pub enum Fault {
     /// The function dies before the call leaves.
     CrashBefore,

@@ -28,10 +28,6 @@ impl tables::Subject for Memory {
         self.0.items(table)
     }
 
-    async fn put(&self, table: Table, item: Item) {
-        self.0.put(table, item);
-    }
-
     async fn delete(&self, table: Table, item: &Item) {
         self.0.delete(table, item);
     }

@@ -1,9 +1,10 @@
 //! What this system is built from: crates of crates.io, under licences that ask for no more than their notice.
 //! Known vulnerabilities are not looked for here: their list changes without us, and `.github/workflows` asks it.
 
-use std::{iter::Peekable, process::Command};
+use std::process::Command;
 
 use serde_json::Value;
+use spdx::{Expression, LicenseReq, ParseMode};
 
 /// All permissive, as SPDX names them. Another one is a decision.
 const ACCEPTED: [&str; 8] =
@@ -11,39 +12,11 @@ const ACCEPTED: [&str; 8] =
 
 const CRATES_IO: &str = "registry+https://github.com/rust-lang/crates.io-index";
 
-/// Whether the accepted licences alone fulfil an expression of SPDX. `/` is how old crates write OR.
+/// Whether the accepted licences alone fulfil an expression of SPDX; an exception only permits more. `/` is how old
+/// crates write OR.
 fn is_accepted(licences: &str) -> bool {
-    let spaced = licences.replace('/', " OR ").replace('(', " ( ").replace(')', " ) ");
-    let mut words = spaced.split_whitespace().peekable();
-    any_of(&mut words) && words.next().is_none()
-}
-
-fn any_of<'a>(words: &mut Peekable<impl Iterator<Item = &'a str>>) -> bool {
-    let mut accepted = all_of(words);
-    while words.next_if_eq(&"OR").is_some() {
-        accepted |= all_of(words);
-    }
-    accepted
-}
-
-fn all_of<'a>(words: &mut Peekable<impl Iterator<Item = &'a str>>) -> bool {
-    let mut accepted = one(words);
-    while words.next_if_eq(&"AND").is_some() {
-        accepted &= one(words);
-    }
-    accepted
-}
-
-fn one<'a>(words: &mut Peekable<impl Iterator<Item = &'a str>>) -> bool {
-    let accepted = match words.next() {
-        Some("(") => any_of(words) & (words.next() == Some(")")),
-        word => word.is_some_and(|licence| ACCEPTED.contains(&licence)),
-    };
-    // An exception only permits more.
-    if words.next_if_eq(&"WITH").is_some() {
-        words.next();
-    }
-    accepted
+    let is_accepted = |licence: &LicenseReq| licence.license.id().is_some_and(|id| ACCEPTED.contains(&id.name));
+    Expression::parse_mode(licences, ParseMode::LAX).is_ok_and(|expression| expression.evaluate(is_accepted))
 }
 
 fn cargo(arguments: &[&str]) -> String {

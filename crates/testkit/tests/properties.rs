@@ -1,7 +1,5 @@
 //! Properties of judging and keeping, over arbitrary bodies.
 
-use std::collections::BTreeMap;
-
 use dynoxide::types::normalize_dynamo_number;
 use ledger::{
     ClaimKey, ContentHash, EntryKey, EventId, Judged, Message, TenantId, Timestamp,
@@ -174,48 +172,33 @@ fn payload(text: &str) -> Option<Value> {
     Some(Value::Object(envelope::read(&body).envelope.ok()?.payload))
 }
 
-/// Equal values have equal normal forms; numbers as DynamoDB normalizes them.
-#[derive(Debug, PartialEq)]
-enum Normal {
-    Other(Value),
-    Number(String),
-    Array(Vec<Self>),
-    Object(BTreeMap<String, Self>),
-}
-
-fn normalized(value: &Value) -> Normal {
+/// Equal values have equal normal forms: numbers as DynamoDB normalizes them.
+fn normalized(value: &Value) -> Value {
     match value {
-        Value::Number(number) => Normal::Number(normalize_dynamo_number(number.as_str())),
-        Value::Array(elements) => Normal::Array(elements.iter().map(normalized).collect()),
-        Value::Object(members) => {
-            Normal::Object(members.iter().map(|(name, value)| (name.clone(), normalized(value))).collect())
+        Value::Number(number) => {
+            let normal = normalize_dynamo_number(number.as_str());
+            Value::Number(normal.parse().expect("DynamoDB writes numbers as JSON does"))
         }
-        other => Normal::Other(other.clone()),
+        Value::Array(elements) => elements.iter().map(normalized).collect(),
+        Value::Object(members) => members.iter().map(|(name, value)| (name.clone(), normalized(value))).collect(),
+        other => other.clone(),
     }
 }
 
-/// The same document written another way: spaces between tokens, digits with an exponent.
+/// The same document written another way: members in order, spaces between tokens, digits with an exponent. One that is
+/// not JSON for everybody stays as it is.
 fn respelled(text: &str) -> String {
-    let mut result = String::new();
-    let mut characters = text.chars().peekable();
-    let mut is_in_string = false;
-    while let Some(character) = characters.next() {
-        result.push(character);
-        match character {
-            '\\' if is_in_string => result.extend(characters.next()),
-            '"' => is_in_string = !is_in_string,
-            ',' | ':' if !is_in_string => result.push_str(" \n"),
-            '0'..='9'
-                if !is_in_string && !matches!(characters.peek(), Some('0'..='9' | '.' | 'e' | 'E' | '+' | '-')) =>
-            {
-                let is_exponent =
-                    result.rsplit([',', ':', '[', ' ', '\n']).next().is_some_and(|n| n.contains(['e', 'E']));
-                if !is_exponent {
-                    result.push_str("e0");
-                }
+    fn respell(value: &mut Value) {
+        match value {
+            Value::Number(number) if !number.as_str().contains(['e', 'E']) => {
+                *number = format!("{number}e0").parse().expect("a number with an exponent");
             }
+            Value::Array(elements) => elements.iter_mut().for_each(respell),
+            Value::Object(members) => members.values_mut().for_each(respell),
             _ => {}
         }
     }
-    result
+    let Ok(mut value) = serde_json::from_str(text) else { return text.to_owned() };
+    respell(&mut value);
+    serde_json::to_string_pretty(&value).expect("a value is JSON")
 }

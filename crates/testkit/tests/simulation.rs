@@ -33,6 +33,29 @@ fn seeds_that_once_found_a_bug_hold() {
     }
 }
 
+/// The schedules check it; here is that there are some with alerts enough to meet their bound, and with calls that fail.
+#[test]
+fn whatever_fails_counts_are_exact_and_bounded_alerts_cover_every_invalid_entry() {
+    let endings = (0..SCHEDULES).map(|seed| attempt(seed, &Cuts::default(), None).unwrap_or_else(|b| panic!("{b}")));
+    let digests = endings.map(|ending| ending.totals.digests).sum::<u64>();
+    assert!(digests > 40, "{digests}");
+}
+
+#[test]
+fn undisturbed_nothing_is_told_or_measured_twice() {
+    let mut digests = 0;
+    for seed in 0..SCHEDULES / 2 {
+        match attempt(seed, &Cuts::all_that_disturbs(), None) {
+            Ok(ending) => {
+                assert_eq!(ending.totals.faults, 0, "seed {seed}");
+                digests += ending.totals.digests;
+            }
+            Err(broken) => panic!("seed {seed}: {broken}"),
+        }
+    }
+    assert!(digests > 20, "{digests}");
+}
+
 /// A schedule in which nothing happens proves nothing.
 #[test]
 fn every_schedule_has_messages_of_two_tenants_and_a_fault() {
@@ -93,12 +116,7 @@ fn rows_are_deleted_by_hand_and_by_ttl_and_written_by_others() {
 #[test]
 fn what_is_cut_from_a_seed_is_gone_and_the_rest_stays() {
     let all = Scenario::of(7, &Cuts::default());
-    let cuts = Cuts {
-        sends: [0, 2].into(),
-        faults: Fault::VARIANTS.iter().copied().collect(),
-        has_no_acts: true,
-        ..Cuts::default()
-    };
+    let cuts = Cuts { sends: vec![0, 2], faults: Fault::VARIANTS.to_vec(), has_no_acts: true, ..Cuts::default() };
     let scenario = Scenario::of(7, &cuts);
     let numbers = |scenario: &Scenario| scenario.sends.iter().map(|send| send.number).collect::<Vec<_>>();
     assert_eq!(

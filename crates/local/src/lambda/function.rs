@@ -10,6 +10,8 @@ use std::{
     time::Duration,
 };
 
+use tokio::task::JoinSet;
+
 use crate::{
     lambda::{
         invocation::{FunctionError, Invocation, RESPONSE_BYTES_MAX},
@@ -85,24 +87,18 @@ pub async fn invoke(function: &Function, payload: Vec<u8>) -> Result<Vec<u8>, Fu
     let invocation = Invocation { request_id: request_id.clone(), payload, deadline_ms };
     match &function.code {
         Code::InProcess(handler) => {
-            // A task of its own, so that a panic is a function error and nothing else.
-            let mut task = AbortOnDrop(tokio::spawn(handler(invocation)));
-            match tokio::time::timeout(function.timeout, &mut task.0).await {
-                Ok(Ok(Ok(answer))) if answer.len() > RESPONSE_BYTES_MAX => Err(FunctionError::ResponseTooLarge),
-                Ok(Ok(answer)) => answer,
-                Ok(Err(panic)) => Err(FunctionError::Exited { request_id, how: format!("with error: {panic}") }),
+            // A task of its own, so that a panic is a function error and nothing else. It ends with the set.
+            let mut task = JoinSet::new();
+            task.spawn(handler(invocation));
+            match tokio::time::timeout(function.timeout, task.join_next()).await {
+                Ok(Some(Ok(Ok(answer)))) if answer.len() > RESPONSE_BYTES_MAX => Err(FunctionError::ResponseTooLarge),
+                Ok(Some(Ok(answer))) => answer,
+                Ok(Some(Err(panic))) => Err(FunctionError::Exited { request_id, how: format!("with error: {panic}") }),
+                Ok(None) => unreachable!("a task was spawned"),
                 Err(_) => Err(FunctionError::TimedOut { request_id, limit: function.timeout }),
             }
         }
         Code::Process(process) => process.invoke(invocation).await,
-    }
-}
-
-struct AbortOnDrop<T>(tokio::task::JoinHandle<T>);
-
-impl<T> Drop for AbortOnDrop<T> {
-    fn drop(&mut self) {
-        self.0.abort();
     }
 }
 

@@ -53,12 +53,12 @@ async fn drive<T, F>(
         let mut next_event_ms = None;
         // Without its function a mapping leaves everything where it is.
         if let Some(function) = services.functions.get(&name) {
-            let polled = poll(&services);
-            next_event_ms = polled.next_event_ms;
-            if !polled.invocations.is_empty() {
+            let invocations;
+            (invocations, next_event_ms) = poll(&services);
+            if !invocations.is_empty() {
                 services.shared.touch();
             }
-            for invocation in polled.invocations {
+            for invocation in invocations {
                 running.spawn(run(services.clone(), function.clone(), invocation));
             }
         }
@@ -72,12 +72,8 @@ async fn drive<T, F>(
     while running.join_next().await.is_some() {}
 }
 
-/// What a mapping wants.
-struct Polled<T> {
-    invocations: Vec<T>,
-    /// When to ask again, if nothing changes before.
-    next_event_ms: Option<u64>,
-}
+/// What a mapping wants to invoke, and when to ask it again, if nothing changes before.
+type Polled<T> = (Vec<T>, Option<u64>);
 
 /// Knows whether the stream may hold records that were not read.
 struct StreamReader {
@@ -98,7 +94,7 @@ fn poll_queue(services: &Services) -> Polled<QueueInvocation> {
             tracing::warn!(%error, "the mapping cannot read its queue");
             Vec::new()
         });
-        Polled { invocations, next_event_ms: not_at_once(now_ms, queue_mapping.next_event_ms(sqs)) }
+        (invocations, not_at_once(now_ms, queue_mapping.next_event_ms(sqs)))
     })
 }
 
@@ -119,7 +115,7 @@ fn poll_stream(services: &Services, reader: &mut StreamReader) -> Polled<StreamI
         (polled, not_at_once(now_ms, state.stream_mapping.next_event_ms()))
     });
     send_to_failures_queue(services, discarded);
-    Polled { invocations, next_event_ms }
+    (invocations, next_event_ms)
 }
 
 /// Offers the next page of records once the last one is done: what arrives meanwhile becomes the next batch, and memory

@@ -1,21 +1,13 @@
-use ledger::{Attribute, Item, Message, judge};
+use ledger::{Attribute, Item, judge};
 use serde_json::json;
-use testkit::dynamodb_json::image;
+use testkit::{bodies::message, dynamodb_json::image};
 
 use super::*;
 
 const NOW_MS: u64 = 1_768_469_400_123;
 
 fn item(body: &str) -> Item {
-    let message = Message {
-        message_id: "m".to_owned(),
-        body: body.to_owned(),
-        group_id: Some("tenant-a".to_owned()),
-        sequence_number: Some("18870000000000000000".to_owned()),
-        sent_at_ms: Some(NOW_MS),
-        receive_count: 1,
-    };
-    judge(&message, NOW_MS).entry.into_item()
+    judge(&message(1, "tenant-a", body), NOW_MS).entry.into_item()
 }
 
 fn record(event_name: &str, image: &Value) -> Value {

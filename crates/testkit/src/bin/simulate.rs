@@ -6,7 +6,6 @@
 
 use std::{
     cell::RefCell,
-    collections::BTreeSet,
     panic,
     process::ExitCode,
     sync::{
@@ -18,11 +17,7 @@ use std::{
 };
 
 use clap::Parser;
-use strum::VariantNames as _;
-use testkit::{
-    ports::Fault,
-    simulation::{Broken, Cuts, TENANTS, Totals, attempt, check, shrink},
-};
+use testkit::simulation::{Broken, Cuts, Totals, attempt, check, shrink};
 
 /// Schedules between two lines of progress.
 const PROGRESS: u64 = 50_000;
@@ -39,29 +34,8 @@ struct Options {
     /// Run this seed alone, and show its trace
     #[arg(long)]
     seed: Option<u64>,
-    /// Leave out sends, by number
-    #[arg(long, value_delimiter = ',', requires = "seed")]
-    without_sends: Vec<usize>,
-    /// Leave out kinds of faults, by name
-    #[arg(long, value_delimiter = ',', requires = "seed", value_parser = fault)]
-    without_faults: Vec<Fault>,
-    /// Leave out what operators do
-    #[arg(long, requires = "seed")]
-    without_acts: bool,
-    /// Leave out outages
-    #[arg(long, requires = "seed")]
-    without_outages: bool,
-    /// Leave out a tenant
-    #[arg(long, requires = "seed", value_parser = tenant)]
-    without_tenant: Option<&'static str>,
-}
-
-fn fault(name: &str) -> Result<Fault, String> {
-    name.parse().map_err(|_| format!("one of {}", Fault::VARIANTS.join(", ")))
-}
-
-fn tenant(name: &str) -> Result<&'static str, String> {
-    TENANTS.into_iter().find(|tenant| *tenant == name).ok_or_else(|| format!("one of {}", TENANTS.join(", ")))
+    #[command(flatten)]
+    cuts: Cuts,
 }
 
 fn main() -> ExitCode {
@@ -69,21 +43,14 @@ fn main() -> ExitCode {
     // What does not hold is told once, below.
     panic::set_hook(Box::new(|_| {}));
     match options.seed {
-        Some(seed) => replay(seed, &options),
+        Some(seed) => replay(seed, &options.cuts),
         None => simulate(&options),
     }
 }
 
-fn replay(seed: u64, options: &Options) -> ExitCode {
-    let cuts = Cuts {
-        sends: options.without_sends.iter().copied().collect(),
-        faults: options.without_faults.iter().copied().collect::<BTreeSet<_>>(),
-        has_no_acts: options.without_acts,
-        has_no_outages: options.without_outages,
-        tenant: options.without_tenant,
-    };
+fn replay(seed: u64, cuts: &Cuts) -> ExitCode {
     let trace = RefCell::new(Vec::new());
-    let ending = attempt(seed, &cuts, Some(&trace));
+    let ending = attempt(seed, cuts, Some(&trace));
     trace.borrow().iter().for_each(|line| println!("{line}"));
     match ending {
         Ok(ending) => {
@@ -148,27 +115,9 @@ fn simulate(options: &Options) -> ExitCode {
                 println!("the clause: {}", clause.sentence());
             }
             let least = shrink(seed, &problem);
-            println!("at its least: {least}\nreplay: {}", command(seed, &least.cuts));
+            println!("at its least: {least}");
+            println!("replay: cargo run -p testkit --bin simulate -- --seed {seed}{}", least.cuts);
             ExitCode::FAILURE
         }
     }
-}
-
-fn command(seed: u64, cuts: &Cuts) -> String {
-    let mut command = format!("cargo run -p testkit --bin simulate -- --seed {seed}");
-    let mut add = |name: &str, values: Vec<String>| {
-        if !values.is_empty() {
-            command.push_str(&format!(" --without-{name} {}", values.join(",")));
-        }
-    };
-    add("sends", cuts.sends.iter().map(usize::to_string).collect());
-    add("faults", cuts.faults.iter().map(Fault::to_string).collect());
-    add("tenant", cuts.tenant.map(str::to_owned).into_iter().collect());
-    if cuts.has_no_acts {
-        command.push_str(" --without-acts");
-    }
-    if cuts.has_no_outages {
-        command.push_str(" --without-outages");
-    }
-    command
 }

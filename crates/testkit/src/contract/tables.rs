@@ -27,9 +27,6 @@ pub trait Subject: Sync {
     /// All items of a table.
     fn items(&self, table: Table) -> impl Future<Output = Vec<Item>> + Send;
 
-    /// Writes an item whatever was there.
-    fn put(&self, table: Table, item: Item) -> impl Future<Output = ()> + Send;
-
     /// Deletes the item that has this one's key, as TTL would.
     fn delete(&self, table: Table, item: &Item) -> impl Future<Output = ()> + Send;
 }
@@ -77,6 +74,11 @@ impl<'s, S: Subject> Bench<'s, S> {
 
     async fn delete_claim(&self, pk: &str) {
         self.subject.delete(Table::Claims, &claim(pk)).await;
+    }
+
+    async fn put(&self, table: Table, item: Item) {
+        let answer = self.subject.tables().insert(table, vec![item], TIMEOUT_MS).await;
+        assert_eq!(answer, Ok(vec![Inserted::Done]));
     }
 
     async fn entries(&self) -> Vec<Item> {
@@ -269,7 +271,7 @@ cases! {
         let judged = judge(&changed, START_MS);
         let mut alien = bench.entries().await.remove(0);
         alien.extend(judged.entry.key.conflict(judged.content).to_item());
-        bench.subject.put(Table::Entries, alien).await;
+        bench.put(Table::Entries, alien).await;
         let failed = Outcome::Failed { code: "ConflictKeyTaken".into() };
         assert_eq!(bench.run(&[changed]).await.outcomes, [failed]);
     }
@@ -279,7 +281,7 @@ cases! {
         let content = Attribute::B(judge(&message, START_MS).content.as_bytes().to_vec());
         let mut claim = claim("a#1");
         claim.insert("content_sha256".to_owned(), content);
-        bench.subject.put(Table::Claims, claim).await;
+        bench.put(Table::Claims, claim).await;
         let failed = Outcome::Failed { code: "UnreadableClaim".into() };
         assert_eq!(bench.run(&[message]).await.outcomes, [failed]);
         assert_eq!(bench.entries().await, []);
@@ -378,14 +380,14 @@ cases! {
     }
 
     async fn a_throttled_statement_alone_is_sent_again(bench) {
-        bench.driver.plan_parts(RECORD, 1..=1, Fault::SomeRefused, &[1], throttled());
+        bench.driver.plan(RECORD, 1..=1, Fault::SomeRefused).parts(&[1], throttled());
         let report = bench.run(&[event(1, "a", "1"), event(2, "b", "2"), event(3, "c", "3")]).await;
         assert_eq!((report.outcomes, report.failed), (vec![Outcome::Ready; 3], vec![]));
         assert_eq!(bench.call_counts(), [3, 3, 1]);
     }
 
     async fn resends_are_few_and_wait_with_growing_jitter(bench) {
-        bench.driver.plan_parts(CLAIM, .., Fault::SomeRefused, &[0], throttled());
+        bench.driver.plan(CLAIM, .., Fault::SomeRefused).parts(&[0], throttled());
         assert_eq!(bench.run(&[event(1, "a", "1")]).await.failed, [0]);
         assert_eq!(bench.call_counts(), [1, 1, 1, 1]);
         // The clock's chance is the longest pause below each bound.
@@ -393,8 +395,8 @@ cases! {
     }
 
     async fn a_message_that_failed_fails_the_later_ones_of_its_group_and_no_other(bench) {
-        bench.driver.plan_parts(RECORD, 1..=1, Fault::SomeRefused, &[1], throttled());
-        bench.driver.plan_parts(RECORD, 2..=4, Fault::SomeRefused, &[0], throttled());
+        bench.driver.plan(RECORD, 1..=1, Fault::SomeRefused).parts(&[1], throttled());
+        bench.driver.plan(RECORD, 2..=4, Fault::SomeRefused).parts(&[0], throttled());
         let messages = [event(1, "a", "1"), event(2, "b", "2"), event(3, "a", "3"), event(4, "b", "4"), event(5, "c", "5")];
         let report = bench.run(&messages).await;
         assert_eq!(report.failed, [1, 3]);
@@ -421,7 +423,7 @@ cases! {
             .map(|n| event(n, "flood", &format!("e-{n}")))
             .chain([event(9, "quiet", "e-1")])
             .collect();
-        bench.driver.plan_parts(CLAIM, ..=4, Fault::SomeRefused, &[0, 1, 2, 3, 4, 5, 6, 7, 8], throttled());
+        bench.driver.plan(CLAIM, ..=4, Fault::SomeRefused).parts(&[0, 1, 2, 3, 4, 5, 6, 7, 8], throttled());
         let report = bench.run(&messages).await;
         assert_eq!(report.failed, (0..9).collect::<Vec<_>>());
         assert_eq!(report.outcomes[9], Outcome::Ready);
@@ -431,7 +433,7 @@ cases! {
 
     async fn an_unknown_refusal_is_never_read_as_duplicate(bench) {
         for code in ["SomethingNew", "ConditionalCheckFailed", "TransactionConflict", "AccessDenied", "NoCode"] {
-            bench.driver.plan_parts(RECORD, ..=4, Fault::SomeRefused, &[0], Refusal::transient(code));
+            bench.driver.plan(RECORD, ..=4, Fault::SomeRefused).parts(&[0], Refusal::transient(code));
             assert_eq!(bench.run(&[event(1, "a", code)]).await.failed, [0], "{code}");
         }
         assert_eq!(bench.entries().await, []);
@@ -461,8 +463,8 @@ cases! {
     }
 
     async fn a_statement_done_but_reported_failed_is_recognised(bench) {
-        bench.driver.plan_parts(CLAIM, 1..=1, Fault::SomeAnswersLost, &[0], throttled());
-        bench.driver.plan_parts(RECORD, 1..=1, Fault::SomeAnswersLost, &[1], throttled());
+        bench.driver.plan(CLAIM, 1..=1, Fault::SomeAnswersLost).parts(&[0], throttled());
+        bench.driver.plan(RECORD, 1..=1, Fault::SomeAnswersLost).parts(&[1], throttled());
         let report = bench.run(&[event(1, "a", "1"), event(2, "b", "2")]).await;
         assert_eq!((report.outcomes, report.failed), (vec![Outcome::Finished(None), Outcome::Ready], vec![]));
         assert_eq!(bench.statuses().await, ["READY"; 2]);
@@ -489,7 +491,7 @@ cases! {
             ("created_at".to_owned(), Attribute::S("2026-01-15T09:00:00Z".to_owned())),
             ("event_type".to_owned(), Attribute::S("user.created".to_owned())),
         ]);
-        bench.subject.put(Table::Claims, claim).await;
+        bench.put(Table::Claims, claim).await;
         let report = bench.run(&[event(1, "a", "1")]).await;
         assert_eq!((report.outcomes, report.failed), (vec![Outcome::Duplicate], vec![]));
         assert_eq!(bench.entries().await, []);
@@ -535,7 +537,7 @@ cases! {
 
     async fn a_conflict_that_dynamodb_refuses_is_still_a_conflict(bench) {
         bench.run(&[event(1, "a", "1")]).await;
-        bench.driver.plan_parts(RECORD, 1..=1, Fault::SomeRefused, &[0], Refusal::Content);
+        bench.driver.plan(RECORD, 1..=1, Fault::SomeRefused).parts(&[0], Refusal::Content);
         let changed = with(envelope("a", "1"), "/payload/id", json!("u-2"));
         let report = bench.run(&[message(2, "a", changed)]).await;
         assert_eq!(report.outcomes, [Outcome::Invalid(FailureClass::Conflict)]);
@@ -555,8 +557,8 @@ cases! {
         bench.run(&[event(1, "a", "2")]).await;
         bench.delete_claim("a#2").await;
         // The first and the last are refused; between them, the key of one is taken by other content.
-        bench.driver.plan_parts(RECORD, 1..=1, Fault::SomeRefused, &[0, 2], throttled());
-        bench.driver.plan_parts(RECORD, 2..=4, Fault::SomeRefused, &[0, 1], throttled());
+        bench.driver.plan(RECORD, 1..=1, Fault::SomeRefused).parts(&[0, 2], throttled());
+        bench.driver.plan(RECORD, 2..=4, Fault::SomeRefused).parts(&[0, 1], throttled());
         let changed = with(envelope("a", "2"), "/payload/id", json!("u-2"));
         let report = bench.run(&[event(2, "a", "1"), message(3, "a", changed), event(4, "a", "3")]).await;
         assert_eq!(report.failed, [0, 1, 2]);
@@ -564,7 +566,7 @@ cases! {
     }
 
     async fn a_failed_claim_of_one_group_leaves_an_equal_message_of_another_alone(bench) {
-        bench.driver.plan_parts(CLAIM, ..=4, Fault::SomeRefused, &[0], throttled());
+        bench.driver.plan(CLAIM, ..=4, Fault::SomeRefused).parts(&[0], throttled());
         let equal = |number, group| message(number, group, envelope("a", "x"));
         assert_eq!(bench.run(&[event(1, "a", "0"), equal(2, "a"), equal(3, "b")]).await.failed, [0, 1]);
     }
@@ -589,7 +591,7 @@ cases! {
     async fn an_unprocessed_key_is_asked_for_again(bench) {
         let messages = [event(1, "a", "1"), event(2, "b", "2")];
         bench.run(&messages).await;
-        bench.driver.plan_parts(READ_CLAIMS, 1..=1, Fault::SomeRefused, &[1], throttled());
+        bench.driver.plan(READ_CLAIMS, 1..=1, Fault::SomeRefused).parts(&[1], throttled());
         let report = bench.run(&[again(&messages[0]), again(&messages[1])]).await;
         assert_eq!((report.outcomes, report.failed), (vec![Outcome::Redelivery; 2], vec![]));
     }
@@ -645,7 +647,7 @@ cases! {
     }
 
     async fn content_that_dynamodb_refuses_is_kept_raw(bench) {
-        bench.driver.plan_parts(RECORD, 1..=1, Fault::SomeRefused, &[0], Refusal::Content);
+        bench.driver.plan(RECORD, 1..=1, Fault::SomeRefused).parts(&[0], Refusal::Content);
         let refused = event(1, "a", "1");
         let report = bench.run(&[refused.clone(), event(2, "b", "2")]).await;
         assert_eq!(report.outcomes, [Outcome::Invalid(FailureClass::Unstorable), Outcome::Ready]);
@@ -660,7 +662,7 @@ cases! {
 
     async fn a_refused_claim_fails_its_message_and_condemns_nothing(bench) {
         // As DynamoDB answers where the table has another key.
-        bench.driver.plan_parts(CLAIM, 1..=1, Fault::SomeRefused, &[0], Refusal::Content);
+        bench.driver.plan(CLAIM, 1..=1, Fault::SomeRefused).parts(&[0], Refusal::Content);
         let messages = [event(1, "a", "1"), event(2, "b", "2")];
         let report = bench.run(&messages).await;
         let failed = Outcome::Failed { code: "ClaimRefused".into() };
@@ -682,7 +684,7 @@ cases! {
         let mut messages: Vec<_> = (0..8).map(|n| filled(n, "hostile", 200_000)).collect();
         messages.push(event(8, "quiet", "1"));
         // The first request takes nearly all the time there is.
-        bench.driver.plan_slow(RECORD, 1..=1, TIMEOUT_MS - 2_050);
+        bench.driver.plan(RECORD, 1..=1, Fault::Slow).ms = TIMEOUT_MS - 2_050;
         let report = bench.run(&messages).await;
         assert_eq!(report.outcomes[8], Outcome::Ready);
         assert!(!report.failed.is_empty() && !report.failed.contains(&8), "{:?}", report.failed);
@@ -701,7 +703,7 @@ cases! {
     async fn a_group_whose_first_message_is_its_largest_makes_progress(bench) {
         let mut left: Vec<_> = (0..10).map(|n| filled(n, "a", 200_010 - n as usize)).collect();
         // Too slow for all of them at once.
-        bench.driver.plan_slow(RECORD, .., 3_400);
+        bench.driver.plan(RECORD, .., Fault::Slow).ms = 3_400;
         for _ in 0..5 {
             let report = bench.run(&left).await;
             let done = left.len() - report.failed.len();
@@ -714,15 +716,15 @@ cases! {
     }
 
     async fn a_message_in_another_form_goes_before_the_later_ones_of_its_group(bench) {
-        bench.driver.plan_parts(RECORD, 1..=1, Fault::SomeRefused, &[0], Refusal::Content);
-        bench.driver.plan_slow(RECORD, 2..=2, TIMEOUT_MS - 1_500);
+        bench.driver.plan(RECORD, 1..=1, Fault::SomeRefused).parts(&[0], Refusal::Content);
+        bench.driver.plan(RECORD, 2..=2, Fault::Slow).ms = TIMEOUT_MS - 1_500;
         let report = bench.run(&[filled(1, "a", 20_000), event(2, "a", "2")]).await;
         assert_eq!(report.failed, [0, 1]);
         assert_eq!(bench.entries().await, []);
     }
 
     async fn a_message_waits_for_an_earlier_one_that_hangs_on_another_group(bench) {
-        bench.driver.plan_slow(RECORD, 2..=2, TIMEOUT_MS - 1_500);
+        bench.driver.plan(RECORD, 2..=2, Fault::Slow).ms = TIMEOUT_MS - 1_500;
         // The first is large, and the second is equal to it.
         let large = message(1, "a", format!("{}{}", envelope("a", "1"), " ".repeat(20_000)));
         let report = bench.run(&[large, message(2, "b", envelope("a", "1")), event(3, "b", "3")]).await;
@@ -732,7 +734,7 @@ cases! {
 
     async fn nothing_is_recorded_behind_a_failed_message_of_its_group(bench) {
         // The small one of another group goes first, and well.
-        bench.driver.plan_parts(RECORD, 2..=5, Fault::SomeRefused, &[0], throttled());
+        bench.driver.plan(RECORD, 2..=5, Fault::SomeRefused).parts(&[0], throttled());
         let second = filled(2, "a", 20_000);
         let equal = message(3, "b", &second.body);
         let report = bench.run(&[filled(1, "a", 20_000), second, equal, event(4, "c", "4")]).await;
@@ -748,7 +750,7 @@ cases! {
     }
 
     async fn a_slow_call_ends_in_an_answer_before_the_deadline(bench) {
-        bench.driver.plan_slow(RECORD, 1..=1, TIMEOUT_MS - 1_500);
+        bench.driver.plan(RECORD, 1..=1, Fault::Slow).ms = TIMEOUT_MS - 1_500;
         let first = event(1, "a", "1");
         let report = bench.run(std::slice::from_ref(&first)).await;
         assert_eq!(report.failed, NOTHING);

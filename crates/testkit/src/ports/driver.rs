@@ -80,7 +80,7 @@ pub struct Driver<A> {
 
 /// A fault, and the calls that it meets.
 #[derive(Clone)]
-struct Planned {
+pub struct Planned {
     kind: Kind,
     /// Calls of this kind that were made before it was planned.
     made: usize,
@@ -90,7 +90,14 @@ struct Planned {
     parts: BTreeSet<usize>,
     refusal: Refusal,
     /// How long a call takes.
-    ms: u64,
+    pub ms: u64,
+}
+
+impl Planned {
+    /// Only some parts of the calls go wrong, and this is how they are refused.
+    pub fn parts(&mut self, parts: &[usize], refusal: Refusal) {
+        (self.parts, self.refusal) = (parts.iter().copied().collect(), refusal);
+    }
 }
 
 impl<A: Aws> Driver<A> {
@@ -98,29 +105,10 @@ impl<A: Aws> Driver<A> {
         Self { aws, now_ms, call_ms: 0, ms_per_kib: 0, calls: Vec::new(), plan: Vec::new() }
     }
 
-    /// Lets coming calls of a kind go wrong. They are numbered from 1.
-    pub fn plan(&mut self, kind: Kind, numbers: impl RangeBounds<usize>, fault: Fault) {
+    /// Lets coming calls of a kind go wrong; they are numbered from 1. What is returned can be made more precise.
+    pub fn plan(&mut self, kind: Kind, numbers: impl RangeBounds<usize>, fault: Fault) -> &mut Planned {
         let planned = self.planned_fault(kind, numbers, fault);
-        self.plan.push(planned);
-    }
-
-    /// The same for some parts of them.
-    pub fn plan_parts(
-        &mut self,
-        kind: Kind,
-        numbers: impl RangeBounds<usize>,
-        fault: Fault,
-        parts: &[usize],
-        refusal: Refusal,
-    ) {
-        let planned = self.planned_fault(kind, numbers, fault);
-        self.plan.push(Planned { parts: parts.iter().copied().collect(), refusal, ..planned });
-    }
-
-    /// Lets coming calls of a kind take this long.
-    pub fn plan_slow(&mut self, kind: Kind, numbers: impl RangeBounds<usize>, ms: u64) {
-        let planned = self.planned_fault(kind, numbers, Fault::Slow);
-        self.plan.push(Planned { ms, ..planned });
+        self.plan.push_mut(planned)
     }
 
     fn planned_fault(&self, kind: Kind, numbers: impl RangeBounds<usize>, fault: Fault) -> Planned {

@@ -26,8 +26,8 @@ use ledger::{
     Attribute, EntryKey, FailureClass, Item, entry::attribute, ids::KEY_SEPARATOR, item::text_of, ports::Table,
 };
 
+use self::g10_alerts::AlertBook;
 use super::recipe::Recipe;
-use crate::alerts::AlertBook;
 
 /// A message the queue has taken.
 #[derive(Debug)]
@@ -58,7 +58,7 @@ struct Appended {
 /// Tenant and event id, as the key of a claim has them.
 type Identity = String;
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Expectations {
     /// Numbered as they were accepted.
     pub messages: Vec<Accepted>,
@@ -68,20 +68,19 @@ pub(super) struct Expectations {
     /// Sequence numbers of unreadable records that the failures queue has.
     reported: BTreeSet<String>,
     metric_tenants: BTreeSet<String>,
+    /// Entries by status, in the metrics that were put.
+    measured_events: f64,
     alerts: AlertBook,
 }
 
 impl Expectations {
     pub(super) fn new(alert_window_ms: u64) -> Self {
-        Self {
-            messages: Vec::new(),
-            by_id: BTreeMap::new(),
-            claims: BTreeMap::new(),
-            entries: BTreeMap::new(),
-            reported: BTreeSet::new(),
-            metric_tenants: BTreeSet::new(),
-            alerts: AlertBook::new(alert_window_ms),
-        }
+        Self { alerts: AlertBook::new(alert_window_ms), ..Self::default() }
+    }
+
+    /// Digests that have left.
+    pub(super) fn digests(&self) -> u64 {
+        self.alerts.digests
     }
 
     pub(super) fn accept(&mut self, recipe: &Recipe, message_id: String, sequence_number: String, sent_ms: u64) {

@@ -28,30 +28,16 @@ impl Rates {
         self.0[fault as usize] = 0;
     }
 
-    /// What happens to one call.
-    pub fn of_call(&self, random: &mut Rng) -> Option<Fault> {
-        self.drawn(random, |fault| !is_of_invocation(fault))
-    }
-
-    /// What happens to one invocation.
-    pub fn of_invocation(&self, random: &mut Rng) -> Option<Fault> {
-        self.drawn(random, is_of_invocation)
-    }
-
     /// A fault of a call that there is, if there is any.
     pub fn one_of_call(&self, random: &mut Rng) -> Option<Fault> {
-        let there: Vec<Fault> = Fault::VARIANTS
-            .iter()
-            .copied()
-            .filter(|&fault| !is_of_invocation(fault) && self.0[fault as usize] > 0)
-            .collect();
+        let there: Vec<Fault> = faults(false).filter(|&fault| self.0[fault as usize] > 0).collect();
         (!there.is_empty()).then(|| *pick(random, &there))
     }
 
-    /// At most one of each kind is drawn for, so rates add up.
-    fn drawn(&self, random: &mut Rng, is_asked: impl Fn(Fault) -> bool) -> Option<Fault> {
+    /// What happens to one invocation, or to one call. At most one of each kind is drawn for, so rates add up.
+    pub fn draw_fault(&self, random: &mut Rng, is_of_invocation: bool) -> Option<Fault> {
         let mut dice = random.u16(..1_000);
-        for fault in Fault::VARIANTS.iter().copied().filter(|fault| is_asked(*fault)) {
+        for fault in faults(is_of_invocation) {
             let rate = self.0[fault as usize];
             if dice < rate {
                 return Some(fault);
@@ -62,7 +48,8 @@ impl Rates {
     }
 }
 
-/// Whether it is a fault of a whole invocation; the others are of one call.
-fn is_of_invocation(fault: Fault) -> bool {
-    matches!(fault, Fault::Twin | Fault::Throttled | Fault::ColdStart)
+/// The faults of a whole invocation, or those of one call.
+fn faults(are_of_invocation: bool) -> impl Iterator<Item = Fault> {
+    let is_of_invocation = |fault| matches!(fault, Fault::Twin | Fault::Throttled | Fault::ColdStart);
+    Fault::VARIANTS.iter().copied().filter(move |&fault| is_of_invocation(fault) == are_of_invocation)
 }

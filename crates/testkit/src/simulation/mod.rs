@@ -12,6 +12,7 @@
 //! - time: in some schedules bytes take so long that one invocation cannot record a batch of large bodies;
 //! - bodies: every class of failure, with event types that have a schema and that have none; duplicates, restamped or
 //!   spelled otherwise, and other content under a used id; from a hundred bytes to nearly the queue's limit;
+//! - tenants: in some schedules a crowd, whose INVALID entries fill a window of alerts;
 //! - outages of one function, of minutes to more than a day, and the DLQ behind them;
 //! - the stream: order within an item only, shards that split, batches that are repeated, pollers that die;
 //! - rows: expired, changed or deleted by hand, entries of the Go system, items that are no entry;
@@ -33,6 +34,5 @@ mod world;
 
 pub use attempt::{Broken, attempt, check, shrink};
 pub use checks::View;
-pub use recipe::TENANTS;
 pub use scenario::{Act, Cuts, Regime, Scenario};
 pub use world::{Ending, Totals};

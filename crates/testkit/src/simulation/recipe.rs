@@ -17,7 +17,12 @@ use super::scenario::pick;
 pub(super) const MARKER: &str = "zqx";
 
 /// Alike, so that keys that are not injective meet.
-pub const TENANTS: [&str; 4] = ["a", "a1", "b", "tenant-c"];
+pub(super) const TENANTS: [&str; 4] = ["a", "a1", "b", "tenant-c"];
+/// Enough that INVALID entries of theirs fill a window of alerts.
+pub(super) const CROWD: [&str; 30] = [
+    "t01", "t02", "t03", "t04", "t05", "t06", "t07", "t08", "t09", "t10", "t11", "t12", "t13", "t14", "t15", "t16",
+    "t17", "t18", "t19", "t20", "t21", "t22", "t23", "t24", "t25", "t26", "t27", "t28", "t29", "t30",
+];
 const EVENT_IDS: [&str; 6] = ["1", "x", "1x", "e-1", "e-2", "événement 3"];
 /// A message group that is no tenant.
 const ODD_GROUP: &str = "_odd";

@@ -1,15 +1,14 @@
 //! What one seed makes of the world: who sends what and when, what operators do, what fails and how often.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    ops::Range,
-};
+use std::{collections::BTreeMap, fmt, ops::Range};
 
+use clap::{Args, builder::PossibleValuesParser};
 use fastrand::Rng;
+use strum::VariantArray as _;
 
 use super::{
     fault::Rates,
-    recipe::{Recipe, Stamp, TENANTS},
+    recipe::{CROWD, Recipe, Stamp, TENANTS},
 };
 use crate::ports::Fault;
 
@@ -21,6 +20,9 @@ pub(super) const SENDS_MAX: usize = 40;
 const RECEIVES_MAX: usize = 5;
 /// Invocations of the processor that may fail where nothing may reach the DLQ.
 pub(super) const FAULTY_INVOCATIONS_MAX: usize = RECEIVES_MAX - 1;
+
+/// One seed in so many has a crowd.
+const CROWDED: u64 = 31;
 
 /// Bodies that the processor takes for large, and the largest that the queue takes.
 const LARGE_BYTES: Range<usize> = 17 * 1024..32 * 1024;
@@ -125,21 +127,62 @@ pub enum Function {
     Projector,
 }
 
-/// What is left out of a scenario, to find the least that still fails.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// What is left out of a scenario, to find the least that still fails. It displays as the options that give it.
+#[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
 pub struct Cuts {
-    pub sends: BTreeSet<usize>,
-    pub faults: BTreeSet<Fault>,
+    /// Leave out sends, by number
+    #[arg(long = "without-sends", value_delimiter = ',', requires = "seed")]
+    pub sends: Vec<usize>,
+    /// Leave out kinds of faults
+    #[arg(long = "without-faults", value_delimiter = ',', requires = "seed")]
+    pub faults: Vec<Fault>,
+    /// Leave out what operators do
+    #[arg(long = "without-acts", requires = "seed")]
     pub has_no_acts: bool,
+    /// Leave out outages
+    #[arg(long = "without-outages", requires = "seed")]
     pub has_no_outages: bool,
-    pub tenant: Option<&'static str>,
+    /// Leave out a tenant
+    #[arg(long = "without-tenant", requires = "seed", value_parser = PossibleValuesParser::new(TENANTS))]
+    pub tenant: Option<String>,
+}
+
+impl Cuts {
+    /// Whatever makes anything go wrong.
+    pub fn all_that_disturbs() -> Self {
+        Self { faults: Fault::VARIANTS.to_vec(), has_no_acts: true, has_no_outages: true, ..Self::default() }
+    }
+}
+
+impl fmt::Display for Cuts {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let sends = self.sends.iter().map(usize::to_string);
+        let faults = self.faults.iter().map(Fault::to_string);
+        for (option, values) in [
+            ("sends", sends.collect::<Vec<_>>()),
+            ("faults", faults.collect()),
+            ("tenant", self.tenant.iter().cloned().collect()),
+        ] {
+            if !values.is_empty() {
+                write!(formatter, " --without-{option} {}", values.join(","))?;
+            }
+        }
+        for (option, is_set) in [("acts", self.has_no_acts), ("outages", self.has_no_outages)] {
+            if is_set {
+                write!(formatter, " --without-{option}")?;
+            }
+        }
+        Ok(())
+    }
 }
 
 impl Scenario {
     pub fn of(seed: u64, cuts: &Cuts) -> Self {
         let mut random = Rng::with_seed(seed);
-        let mut scenario = Self::draw(&mut random);
-        scenario.sends.retain(|send| !cuts.sends.contains(&send.number) && cuts.tenant != Some(send.recipe.owner()));
+        let mut scenario = Self::draw(&mut random, seed % CROWDED == 1);
+        scenario
+            .sends
+            .retain(|send| !cuts.sends.contains(&send.number) && cuts.tenant.as_deref() != Some(send.recipe.owner()));
         for fault in &cuts.faults {
             scenario.rates.turn_off(*fault);
         }
@@ -152,7 +195,8 @@ impl Scenario {
         scenario
     }
 
-    fn draw(random: &mut Rng) -> Self {
+    /// In a crowd there are many tenants, and all their events are new and come at nearly the same time.
+    fn draw(random: &mut Rng, is_crowded: bool) -> Self {
         let regime = if random.bool() { Regime::Unbounded } else { Regime::Budgeted };
         let start_ms = MIDNIGHT_MS - random.u64(..10 * MINUTE_MS);
         let is_long = random.u8(..8) == 0;
@@ -160,17 +204,17 @@ impl Scenario {
             true => *pick(random, &[(1, 0), (1, 0), (7, 1)]),
             false => *pick(random, &[(7, 0), (0, 0), (1, 3)]),
         };
-        let tenants = &TENANTS[..random.usize(2..=TENANTS.len())];
+        let tenants = if is_crowded { &CROWD[..] } else { &TENANTS[..random.usize(2..=TENANTS.len())] };
         let sizes = Sizes::draw(random);
         // Most are small: more of them find more than longer ones do.
         let count_max = if random.u8(..6) == 0 { SENDS_MAX } else { 9 };
-        let count = random.usize(SENDS_MIN..=count_max);
+        let count = if is_crowded { SENDS_MAX } else { random.usize(SENDS_MIN..=count_max) };
         let mut acts = Vec::new();
         let mut now_ms = start_ms;
         let mut sends: Vec<Send> = Vec::with_capacity(count);
         let pause_at = random.usize(1..count);
         for number in 0..count {
-            now_ms += match random.u8(..16) {
+            now_ms += match random.u8(..if is_crowded { 14 } else { 16 }) {
                 0..=7 => 0,
                 8..=10 => random.u64(..50),
                 11..=13 => random.u64(..3 * SECOND_MS),
@@ -181,7 +225,8 @@ impl Scenario {
                 acts.push((now_ms + DAY_MS + HOUR_MS / 2, Act::Sweep));
                 now_ms += DAY_MS + HOUR_MS + random.u64(..HOUR_MS);
             }
-            sends.push(draw_send(random, number, now_ms, tenants, sizes, &sends));
+            let before = if is_crowded { &[] } else { &sends[..] };
+            sends.push(draw_send(random, number, now_ms, tenants, sizes, before));
         }
         // Two tenants at least, whatever was drawn.
         let has_one = |sends: &[Send]| sends.iter().all(|send| send.recipe.owner() == sends[0].recipe.owner());

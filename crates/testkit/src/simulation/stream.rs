@@ -37,13 +37,9 @@ pub(super) struct Logged {
 }
 
 #[derive(Debug, Default)]
-struct Shard {
-    children: Option<[usize; 2]>,
-}
-
-#[derive(Debug, Default)]
 pub(super) struct Stream {
-    shards: Vec<Shard>,
+    /// The children of each, once it is closed.
+    shards: Vec<Option<[usize; 2]>>,
     pub log: Vec<Logged>,
     by_number: BTreeMap<String, usize>,
     next_number: u64,
@@ -54,7 +50,7 @@ pub(super) struct Stream {
 impl Stream {
     /// Two shards; their ids are their numbers.
     pub(super) fn new() -> Self {
-        Self { shards: vec![Shard::default(), Shard::default()], next_number: 1_000, ..Self::default() }
+        Self { shards: vec![None, None], next_number: 1_000, ..Self::default() }
     }
 
     pub(super) fn shard_id(shard: usize) -> String {
@@ -123,11 +119,11 @@ impl Stream {
 
     /// Splits an open shard; returns it and its children.
     pub(super) fn split(&mut self, random: &mut Rng) -> (usize, [usize; 2]) {
-        let open: Vec<usize> = (0..self.shards.len()).filter(|&at| self.shards[at].children.is_none()).collect();
+        let open: Vec<usize> = (0..self.shards.len()).filter(|&at| self.shards[at].is_none()).collect();
         let parent = *pick(random, &open);
         let children = [self.shards.len(), self.shards.len() + 1];
-        self.shards[parent].children = Some(children);
-        self.shards.extend([Shard::default(), Shard::default()]);
+        self.shards[parent] = Some(children);
+        self.shards.extend([None, None]);
         (parent, children)
     }
 
@@ -135,7 +131,7 @@ impl Stream {
     fn leaf(&self, tenant: &str) -> usize {
         let mut hash = tenant.bytes().fold(7, |hash: usize, byte| hash.wrapping_mul(31) + usize::from(byte));
         let mut shard = hash % 2;
-        while let Some(children) = self.shards[shard].children {
+        while let Some(children) = self.shards[shard] {
             hash /= 2;
             shard = children[hash % 2];
         }

@@ -77,6 +77,7 @@ pub struct Totals {
     pub faults: u64,
     pub dead: u64,
     pub discarded: u64,
+    pub digests: u64,
     /// The same for the same seed.
     pub hash: u64,
 }
@@ -203,6 +204,7 @@ impl Totals {
         self.faults += other.faults;
         self.dead += other.dead;
         self.discarded += other.discarded;
+        self.digests += other.digests;
     }
 }
 
@@ -374,6 +376,10 @@ impl<'t> World<'t> {
         }
         check_counts(&self.stream, &self.projections);
         self.expectations.check_bounds(self.scenario.metric_places_max, &self.projections);
+        if self.totals.faults == 0 && self.scenario.acts.is_empty() && self.scenario.outages.is_empty() {
+            self.expectations.check_told_once(&self.stream, &self.projections);
+        }
+        self.totals.digests = self.expectations.digests();
     }
 }
 

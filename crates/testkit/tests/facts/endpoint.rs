@@ -2,18 +2,16 @@
 //! their own.
 //!
 //! A step is `{"<service>": "<Operation>", "with": <input>, "as": "<name of the answer>"}`; an input that is a list is
-//! as many calls. `{"wait": <seconds>}` moves the clock ahead, `{"json": <text>, "as": <name>}` reads a text as JSON.
-//! `{"expire": true}` deletes the items whose time to live has passed, and `{"stream": <ARN>, "as": <name>}` reads a
-//! stream's records as Lambda sees them.
+//! as many calls, and one with `"meanwhile": true` goes on beside the steps that follow, to the end at the latest.
+//! `{"wait": <seconds>}` moves the clock ahead, `{"pause": <seconds>}` lets real time go by. `{"json": <text>, "as":
+//! <name>}` reads a text as JSON, `{"stream": <ARN>, "as": <name>}` a stream's records as Lambda sees them, and
+//! `{"expire": true}` deletes the items whose time to live has passed. What stands in templates may stand in inputs, over
+//! the answers so far, with the cloud's `now_ms` among them.
 //!
 //! `given.queue` holds the attributes of a queue that calls of SQS go to where they name none. `given.tables` holds by
 //! name the `key` of a table, what its `stream` shows and the key of its `index`. `given.functions` holds what functions
-//! do: `{"returns": <text>}`, `{"raises": <report>}`, `{"runs": [<program>, <argument>, …]}`, else echo; and
-//! their `timeout` in seconds.
-//!
-//! In a text, `{{expression}}` stands for what JMESPath finds in the answers so far. `{"$repeat": "x", "times": 3}` is
-//! the text `xxx`, `{"$list": <template>, "times": 2}` a list with 0 and 1 for `$index`, `{"$minute": -5}` the start of
-//! the minute five minutes ago, in seconds since 1970.
+//! do: `{"returns": <text>}`, `{"raises": <report>}`, `{"runs": [<program>, <argument>, …]}`, else echo; and their
+//! `timeout` in seconds.
 //!
 //! An answer holds the members of the body beside `status` and, for a refusal, `code` (the shape's name alone),
 //! `type` (the whole of it), `query_code` and `message`. Of a function's answer, `Payload` is the text and `payload`
@@ -39,8 +37,9 @@ use local::{
 };
 use roxmltree::{Document, Node};
 use serde_json::{Map, Value, json};
+use tokio::task::JoinSet;
 
-use crate::{Plain, search};
+use crate::{Plain, filled_in};
 
 /// Takes the steps and returns their answers by name.
 pub(crate) async fn answers(given: &Value) -> Value {
@@ -50,7 +49,7 @@ pub(crate) async fn answers(given: &Value) -> Value {
     let shared = &cloud.services().shared;
     let mut answers = json!({});
     for (name, behaviour) in given["functions"].as_object().into_iter().flatten() {
-        let behaviour = filled_in(behaviour, &answers, shared.now_ms());
+        let behaviour = filled_in(behaviour, &answers);
         cloud.deploy(function(&cloud.deployment().function_arn(name), name, behaviour));
     }
     if let Some(attributes) = given.get("queue") {
@@ -62,41 +61,48 @@ pub(crate) async fn answers(given: &Value) -> Value {
     for (name, table) in given["tables"].as_object().into_iter().flatten() {
         answers[name] = caller.call("dynamodb", "CreateTable", definition(name, table)).await;
     }
+    let mut meanwhile = JoinSet::new();
     for step in given["steps"].as_array().expect("given.steps is a list") {
         if let Some(seconds) = step.get("wait") {
             shared.advance_ms((seconds.as_f64().expect("seconds") * 1_000.0) as u64);
+            continue;
+        }
+        if let Some(seconds) = step.get("pause") {
+            tokio::time::sleep(Duration::from_secs_f64(seconds.as_f64().expect("seconds"))).await;
             continue;
         }
         if step.get("expire").is_some() {
             cloud.services().dynamodb.sweep_ttl().await;
             continue;
         }
-        let answer = if let Some(stream_arn) = step.get("stream") {
-            let stream_arn = filled_in(stream_arn, &answers, shared.now_ms());
-            let stream_arn = stream_arn.as_str().unwrap_or_else(|| panic!("no stream for {step}: {answers}"));
-            let records = cloud.services().dynamodb.stream_records(stream_arn, None).unwrap();
-            records.into_iter().map(|record| record.record).collect()
-        } else if let Some(text) = step.get("json") {
-            let text = filled_in(text, &answers, shared.now_ms());
-            serde_json::from_str(text.as_str().unwrap_or_else(|| panic!("no text for {step}: {answers}"))).unwrap()
-        } else {
-            let input = filled_in(step.get("with").unwrap_or(&Value::Null), &answers, shared.now_ms());
-            let (service, operation) = call_of(step);
-            match input {
-                Value::Array(inputs) => {
-                    let mut answers_of_step = Vec::new();
-                    for input in inputs {
-                        let input = with_queue(service, input, &answers);
-                        answers_of_step.push(caller.call(service, operation, input).await);
-                    }
-                    Value::Array(answers_of_step)
-                }
-                input => caller.call(service, operation, with_queue(service, input, &answers)).await,
-            }
-        };
-        if let Some(name) = step["as"].as_str() {
-            answers[name] = answer;
+        while let Some(ended) = meanwhile.try_join_next() {
+            keep(&mut answers, ended.unwrap());
         }
+        answers["now_ms"] = json!(shared.now_ms());
+        let text = |template: &Value| filled_in(template, &answers).as_str().unwrap_or_default().to_owned();
+        let read = match (step.get("json"), step.get("stream")) {
+            (Some(json), _) => Some(serde_json::from_str(&text(json)).unwrap_or_default()),
+            (None, Some(arn)) => {
+                let records = cloud.services().dynamodb.stream_records(&text(arn), None).unwrap_or_default();
+                Some(records.into_iter().map(|record| record.record).collect())
+            }
+            (None, None) => None,
+        };
+        if let Some(read) = read {
+            keep(&mut answers, (step["as"].as_str().map(str::to_owned), read));
+            continue;
+        }
+        let input = filled_in(step.get("with").unwrap_or(&Value::Null), &answers);
+        let queue_url = answers["queue"]["QueueUrl"].clone();
+        let taken = take(caller.clone(), step.clone(), input, queue_url);
+        if step["meanwhile"] == true {
+            meanwhile.spawn(taken);
+        } else {
+            keep(&mut answers, taken.await);
+        }
+    }
+    for ended in meanwhile.join_all().await {
+        keep(&mut answers, ended);
     }
     answers
 }
@@ -142,62 +148,42 @@ fn function(arn: &str, name: &str, behaviour: Value) -> Function {
     })
 }
 
-fn call_of(step: &Value) -> (&str, &str) {
-    let call = step
-        .as_object()
-        .expect("a step is an object")
-        .iter()
-        .find(|(name, _)| !["with", "as"].contains(&name.as_str()));
+/// Takes a step and returns its name with its answer.
+async fn take(caller: Caller, step: Value, input: Value, queue_url: Value) -> (Option<String>, Value) {
+    let is_call = |(name, _): &(&String, &Value)| !["with", "as", "meanwhile"].contains(&name.as_str());
+    let call = step.as_object().expect("a step is an object").iter().find(is_call);
     let (service, operation) = call.unwrap_or_else(|| panic!("no service in {step}"));
-    (service, operation.as_str().expect("an operation"))
-}
-
-fn with_queue(service: &str, mut input: Value, answers: &Value) -> Value {
-    if input.is_null() {
-        input = json!({});
-    }
-    let url = &answers["queue"]["QueueUrl"];
-    if service == "sqs" && url.is_string() && input.get("QueueUrl").is_none() && input.get("QueueName").is_none() {
-        input["QueueUrl"] = url.clone();
-    }
-    input
-}
-
-/// Puts what answers hold into a template.
-fn filled_in(template: &Value, answers: &Value, now_ms: u64) -> Value {
-    let fill = |template: &Value| filled_in(template, answers, now_ms);
-    match template {
-        Value::String(text) => match text.strip_prefix("{{").and_then(|rest| rest.strip_suffix("}}")) {
-            Some(expression) if !expression.contains("}}") => search(expression, answers),
-            _ => Value::String(replaced(text, answers)),
-        },
-        Value::Array(items) => items.iter().map(fill).collect(),
-        Value::Object(members) => {
-            let times = members.get("times").and_then(Value::as_u64).unwrap_or_default();
-            if let Some(text) = members.get("$repeat") {
-                return json!(text.as_str().expect("a text").repeat(times as usize));
-            }
-            if let Some(item) = members.get("$list") {
-                let item = item.to_string();
-                let numbered = |index: u64| serde_json::from_str(&item.replace("$index", &index.to_string())).unwrap();
-                return (0..times).map(|index| fill(&numbered(index))).collect();
-            }
-            if let Some(minutes) = members.get("$minute") {
-                return json!((now_ms as i64 / 60_000 + minutes.as_i64().expect("minutes")) * 60);
-            }
-            Value::Object(members.iter().map(|(name, value)| (name.clone(), fill(value))).collect())
+    let call = async |mut input: Value| {
+        if service == "sqs"
+            && queue_url.is_string()
+            && input.get("QueueUrl").is_none()
+            && input.get("QueueName").is_none()
+        {
+            input["QueueUrl"] = queue_url.clone();
         }
-        other => other.clone(),
+        caller.call(service, operation.as_str().expect("an operation"), input).await
+    };
+    let answer = match input {
+        Value::Array(inputs) => {
+            let mut answers = Vec::new();
+            for input in inputs {
+                answers.push(call(input).await);
+            }
+            Value::Array(answers)
+        }
+        Value::Null => call(json!({})).await,
+        input => call(input).await,
+    };
+    (step["as"].as_str().map(str::to_owned), answer)
+}
+
+fn keep(answers: &mut Value, (name, answer): (Option<String>, Value)) {
+    if let Some(name) = name {
+        answers[name] = answer;
     }
 }
 
-fn replaced(text: &str, answers: &Value) -> String {
-    let Some((before, rest)) = text.split_once("{{") else { return text.to_owned() };
-    let (expression, after) = rest.split_once("}}").unwrap_or_else(|| panic!("an open {{{{ in {text}"));
-    let found = search(expression, answers);
-    format!("{before}{}{}", found.as_str().map_or_else(|| found.to_string(), str::to_owned), replaced(after, answers))
-}
-
+#[derive(Clone)]
 struct Caller {
     url: String,
     client: Client<HttpConnector, Body>,

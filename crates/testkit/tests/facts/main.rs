@@ -2,16 +2,21 @@
 //! behind it, and the Terraform.
 //!
 //! `facts/*.json` holds a file an area and an object a fact. `put_to` names what it is put to, `given` says what is done
-//! there. `aws` maps JMESPath expressions over what came out, the answers, to what they gave on AWS. A fact that we do
-//! not follow says why in `differs`, one that is put to nothing says why in `not_run`. Changing sides fails here.
+//! there. `aws` maps JMESPath expressions over what came out, the answers, to what they gave on AWS; where that is what
+//! another answer held, it is a template (see [`filled_in`]). A fact that we do not follow says why in `differs`, one that is put to nothing says why in `not_run`. Changing sides fails here.
 
 mod endpoint;
+mod fidelity;
 
-use std::{collections::BTreeMap, fs, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::Path,
+};
 
 use jmespath::Variable;
 use serde::{Deserialize, Serialize, Serializer};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// One fact.
 #[expect(dead_code, reason = "for who reads the file")]
@@ -79,6 +84,7 @@ impl Fact {
     /// Returns how the answers differ from what AWS gave; nothing where they are the same.
     fn differences(&self, answers: &Value) -> Vec<String> {
         let differ = |(expression, expected): (&String, &Value)| {
+            let expected = &filled_in(expected, answers);
             let actual = search(expression, answers);
             let says_nothing = is_same(&search(expression, &Value::Null), expected);
             let difference = || format!("{expression}: AWS {expected}, here {actual}");
@@ -98,7 +104,7 @@ impl Fact {
                 match (differences.is_empty(), differs) {
                     (true, None) | (false, Some(_)) => return None,
                     (true, Some(_)) => "holds now: take `differs` away".to_owned(),
-                    (false, None) => format!("{}\n  answers: {answers}", differences.join("\n  ")),
+                    (false, None) => format!("{}\n  answers: {answers:.2000}", differences.join("\n  ")),
                 }
             }
         };
@@ -106,10 +112,10 @@ impl Fact {
     }
 }
 
-/// Evaluates a JMESPath expression; what does not fit the answers finds nothing.
+/// Evaluates a JMESPath expression; one that does not fit the answers gives the reason why.
 fn search(expression: &str, answers: &Value) -> Value {
     let compiled = jmespath::compile(expression).unwrap_or_else(|error| panic!("{expression}: {error}"));
-    compiled.search(Plain(answers)).map_or(Value::Null, |found| to_value(&found))
+    compiled.search(Plain(answers)).map_or_else(|error| Value::String(error.to_string()), |found| to_value(&found))
 }
 
 /// Hands numbers to JMESPath as numbers: with `arbitrary_precision`, `serde_json` hands them over in its own form.
@@ -138,6 +144,44 @@ fn to_value(found: &Variable) -> Value {
         Variable::Array(items) => items.iter().map(|item| to_value(item)).collect(),
         Variable::Object(members) => members.iter().map(|(name, value)| (name.clone(), to_value(value))).collect(),
     }
+}
+
+/// Puts what answers hold into a template: in a text, `{{expression}}` stands for what JMESPath finds in the answers.
+/// `{"$repeat": "x", "times": 3}` is the text `xxx`, `{"$list": <template>, "times": 2}` a list with 0 and 1 for `$index`,
+/// and `{"$minute": -5}` the start of the minute five minutes before `now_ms`, in seconds since 1970.
+pub(crate) fn filled_in(template: &Value, answers: &Value) -> Value {
+    let fill = |template: &Value| filled_in(template, answers);
+    match template {
+        Value::String(text) => match text.strip_prefix("{{").and_then(|rest| rest.strip_suffix("}}")) {
+            Some(expression) if !expression.contains("}}") => search(expression, answers),
+            _ => Value::String(replaced(text, answers)),
+        },
+        Value::Array(items) => items.iter().map(fill).collect(),
+        Value::Object(members) => {
+            let times = members.get("times").and_then(Value::as_u64).unwrap_or_default();
+            if let Some(text) = members.get("$repeat") {
+                return json!(text.as_str().expect("a text").repeat(times as usize));
+            }
+            if let Some(item) = members.get("$list") {
+                let item = item.to_string();
+                let numbered = |index: u64| serde_json::from_str(&item.replace("$index", &index.to_string())).unwrap();
+                return (0..times).map(|index| fill(&numbered(index))).collect();
+            }
+            if let Some(minutes) = members.get("$minute") {
+                let now_minute = answers["now_ms"].as_i64().expect("a time") / 60_000;
+                return json!((now_minute + minutes.as_i64().expect("minutes")) * 60);
+            }
+            Value::Object(members.iter().map(|(name, value)| (name.clone(), fill(value))).collect())
+        }
+        other => other.clone(),
+    }
+}
+
+fn replaced(text: &str, answers: &Value) -> String {
+    let Some((before, rest)) = text.split_once("{{") else { return text.to_owned() };
+    let (expression, after) = rest.split_once("}}").unwrap_or_else(|| panic!("an open {{{{ in {text}"));
+    let found = search(expression, answers);
+    format!("{before}{}{}", found.as_str().map_or_else(|| found.to_string(), str::to_owned), replaced(after, answers))
 }
 
 /// Compares by value: 4 is 4.0, as it is in JSON.
@@ -170,6 +214,17 @@ async fn judge(area: &str) {
     }
     assert!(complaints.is_empty(), "{} facts about {area}:\n{}", complaints.len(), complaints.join("\n"));
 }
+
+/// The files of facts, and what they are about.
+const AREAS: [(&str, &str); 7] = [
+    ("sqs", "queues"),
+    ("sqs_mapping", "mappings of queues"),
+    ("stream_mapping", "mappings of streams"),
+    ("dynamodb", "tables and streams"),
+    ("cloudwatch", "metrics and alarms"),
+    ("sns", "topics"),
+    ("lambda", "functions"),
+];
 
 #[tokio::test]
 async fn queues_behave_as_recorded() {
@@ -204,4 +259,50 @@ async fn topics_behave_as_recorded() {
 #[tokio::test]
 async fn functions_behave_as_recorded() {
     judge("lambda").await;
+}
+
+#[test]
+fn each_fact_has_a_name_of_its_own_and_none_that_breaks_a_deployment_differs() {
+    let all: Vec<Fact> = AREAS.iter().flat_map(|(area, _)| facts_about(area)).collect();
+    let ids: BTreeSet<&str> = all.iter().map(|fact| fact.id.as_str()).collect();
+    assert_eq!(ids.len(), all.len());
+    let differing: Vec<&Fact> = all.iter().filter(|fact| fact.differs.is_some()).collect();
+    assert!(differing.iter().all(|fact| fact.matters != Matters::A), "{differing:?}");
+    let files = fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("facts")).unwrap();
+    assert_eq!(files.count(), AREAS.len(), "a file of facts that no test reads");
+}
+
+#[tokio::test]
+async fn a_change_in_what_aws_answered_is_noticed() {
+    const SEED: u64 = 20_261_124;
+    let mut random = fastrand::Rng::with_seed(SEED);
+    let all = AREAS.iter().flat_map(|(area, _)| facts_about(area));
+    let mut held: Vec<Fact> = all.filter(|fact| fact.put_to.is_some() && fact.differs.is_none()).collect();
+    random.shuffle(&mut held);
+    for mut fact in held.into_iter().take(10) {
+        let member = random.usize(..fact.aws.len());
+        let (expression, expected) = fact.aws.iter_mut().nth(member).unwrap();
+        let (expression, before) = (expression.clone(), expected.clone());
+        change(expected, &mut random);
+        let complaint = fact.complaint(fact.run().await.as_ref());
+        assert!(complaint.is_some(), "{}: {expression} may be {before} or {}", fact.id, fact.aws[&expression]);
+    }
+}
+
+/// Changes one member, however deep, to another of its kind.
+fn change(value: &mut Value, random: &mut fastrand::Rng) {
+    match value {
+        Value::Null => *value = json!(0),
+        Value::Bool(flag) => *flag = !*flag,
+        Value::Number(number) => *value = json!(number.as_f64().expect("a JSON number") + 1.0),
+        Value::String(text) => text.push('x'),
+        Value::Array(items) => match items.len() {
+            0 => items.push(json!("one more")),
+            length => change(&mut items[random.usize(..length)], random),
+        },
+        Value::Object(members) => match members.len() {
+            0 => drop(members.insert("one more".to_owned(), Value::Null)),
+            length => change(members.values_mut().nth(random.usize(..length)).expect("a member"), random),
+        },
+    }
 }

@@ -24,8 +24,8 @@ const PLAN: &str = "crates/processor/src/process/plan.rs";
 const RECORD: &str = "crates/processor/src/process/record.rs";
 const PROJECT: (&str, &str) = ("projector", "project");
 const PROJECT_RS: &str = "crates/projector/src/project.rs";
-const HISTORIES: &str = "histories::whatever_fails_counts_are_exact_and_bounded_alerts_cover_every_invalid_entry";
-const UNDISTURBED: &str = "histories::undisturbed_nothing_is_told_or_measured_twice";
+const SIMULATION: (&str, &str) = ("testkit", "simulation");
+const UNDISTURBED: &str = "undisturbed_nothing_is_told_or_measured_twice";
 
 const fn by(target: (&'static str, &'static str), name: &'static str) -> Catcher {
     Test { package: target.0, target: target.1, name }
@@ -405,7 +405,7 @@ pub(crate) const BUGS: &[Bug] = &[
         file: PROJECT_RS,
         find: "    records.sort_by(|one, other| one.sequence.cmp(&other.sequence));\n",
         replace: "",
-        caught_by: &[Simulation, by(PROJECT, HISTORIES)],
+        caught_by: &[Simulation],
     },
     Bug {
         clause: "G9",
@@ -435,7 +435,7 @@ pub(crate) const BUGS: &[Bug] = &[
         file: PROJECT_RS,
         find: "                    _ => fold.projection.append(entry),",
         replace: "                    _ => fold.projection.append(&EntrySummary {\n                        ingested_at_ms: self.ports.clock.now_ms(),\n                        ..entry.clone()\n                    }),",
-        caught_by: &[Simulation, by(PROJECT, HISTORIES)],
+        caught_by: &[Simulation],
     },
     Bug {
         clause: "G9",
@@ -588,7 +588,7 @@ pub(crate) const BUGS: &[Bug] = &[
         file: PROJECT_RS,
         find: "        self.publish(plan.messages).await?;\n        self.send_unreadable().await?;\n        self.put_metrics(&statistics, stored.tenants, now_ms).await?;\n        let count = self.records.len();\n        self.commit(stored.checkpoint).await?;",
         replace: "        self.send_unreadable().await?;\n        self.put_metrics(&statistics, stored.tenants, now_ms).await?;\n        let count = self.records.len();\n        self.commit(stored.checkpoint).await?;\n        self.publish(plan.messages).await?;",
-        caught_by: &[Simulation, by(PROJECT, HISTORIES)],
+        caught_by: &[Simulation],
     },
     Bug {
         clause: "G10",
@@ -607,7 +607,7 @@ pub(crate) const BUGS: &[Bug] = &[
         file: "crates/ledger/src/alert.rs",
         find: "                Some(window) => window.suppressed += count,",
         replace: "                Some(_) => {}",
-        caught_by: &[by(PROJECT, UNDISTURBED)],
+        caught_by: &[by(SIMULATION, UNDISTURBED)],
     },
     Bug {
         clause: "G10",
@@ -615,7 +615,7 @@ pub(crate) const BUGS: &[Bug] = &[
         file: "crates/ledger/src/alert.rs",
         find: "        now_ms < self.published_at_ms.saturating_add(window_ms)",
         replace: "        now_ms < self.published_at_ms && window_ms > 0",
-        caught_by: &[by(PROJECT, UNDISTURBED)],
+        caught_by: &[by(SIMULATION, UNDISTURBED)],
     },
     Bug {
         clause: "G10",

@@ -1,7 +1,7 @@
 //! G12: calls are bounded, every invocation answers before its deadline, and neither metrics nor items grow with the
 //! number of tenants.
 
-use ledger::metric::{Datum, dimension};
+use ledger::metric::{Datum, Metric, dimension};
 
 use super::{super::scenario::Function, Expectations, g11_no_values::check_no_value};
 use crate::{clause::hold, memory::projections::MemoryProjections, ports::PROJECTION_BYTES_MAX};
@@ -14,6 +14,12 @@ const PROJECTOR_CALLS_MAX: usize = 400;
 impl Expectations {
     /// Metrics were put.
     pub(crate) fn measured(&mut self, data: &[Datum]) {
+        let events = data.iter().map(|datum| &datum.sample).filter(|sample| {
+            let names: Vec<&str> = sample.dimensions.iter().map(|(name, _)| name.as_str()).collect();
+            sample.name == Metric::Events.name() && names == [dimension::STATUS]
+        });
+        self.measured_events +=
+            events.flat_map(|sample| &sample.values).map(|(value, count)| value * *count as f64).sum::<f64>();
         for (name, value) in data.iter().flat_map(|datum| &datum.sample.dimensions) {
             check_no_value("a dimension", value);
             if name == dimension::TENANT_ID {

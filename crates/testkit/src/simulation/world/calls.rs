@@ -13,7 +13,7 @@ impl World<'_> {
         if self.now_ms >= self.scenario.healed_ms {
             return None;
         }
-        let fault = self.scenario.rates.of_invocation(&mut self.random)?;
+        let fault = self.scenario.rates.draw_fault(&mut self.random, true)?;
         self.totals.faults += 1;
         Some(fault)
     }
@@ -35,7 +35,7 @@ impl World<'_> {
         // A schedule without any fault proves little: the first call has one.
         let fault = match self.totals.faults {
             0 => self.scenario.rates.one_of_call(&mut self.random),
-            _ => self.scenario.rates.of_call(&mut self.random),
+            _ => self.scenario.rates.draw_fault(&mut self.random, false),
         }?;
         let several = matches!(call, Call::Insert(_, items) if items.len() > 1);
         if fault == Fault::RefusedAsContent && !several {
@@ -84,56 +84,41 @@ impl World<'_> {
             }
         }
         let context = invocation.batch.clone();
-        let effect = |call: Call, then: Then| Event::Effect { invocation: id, context, call, then };
-        let answered = |answer: Answer| Event::Answered { invocation: id, answer };
         let timeout = || call.refused(Refusal::transient("Timeout"));
-        let now_ms = self.now_ms;
-        let at_ms = now_ms + takes_ms;
-        let refused_ms = now_ms + latency_ms;
-        let given_up_ms = now_ms + ATTEMPT_MS.min(budget_ms);
-        match fault {
-            None if matches!(call, Call::Sleep) => self.schedule(now_ms + budget_ms, answered(Answer::Done(Ok(())))),
+        let deadline = || call.refused(Refusal::transient("Deadline"));
+        let given_up_ms = ATTEMPT_MS.min(budget_ms);
+        // What is answered without an effect, and what takes effect: each after how long.
+        let (answered, effect) = match fault {
+            None if matches!(call, Call::Sleep) => (Some((budget_ms, Answer::Done(Ok(())))), None),
             // Longer than one waits: it is done or not, and nobody hears which.
             None | Some(Fault::SomeRefused | Fault::SomeAnswersLost | Fault::Slow | Fault::Stalls)
                 if takes_ms > budget_ms =>
             {
-                self.schedule(now_ms + budget_ms, answered(call.refused(Refusal::transient("Deadline"))));
-                if self.random.bool() {
-                    self.schedule(now_ms + budget_ms, effect(call, Then::Silence));
-                }
+                (Some((budget_ms, deadline())), self.random.bool().then_some((budget_ms, Then::Silence)))
             }
-            None => self.schedule(at_ms, effect(call, Then::Answer)),
-            Some(Fault::CrashBefore) => self.crash(id),
-            Some(Fault::CrashAfter) => self.schedule(at_ms.min(now_ms + budget_ms), effect(call, Then::Crash)),
-            Some(Fault::Refused) => self.schedule(refused_ms, answered(call.refused(Refusal::transient(code)))),
-            Some(Fault::RefusedAsContent) => self.schedule(refused_ms, answered(call.refused(Refusal::Content))),
-            Some(Fault::SomeRefused) => {
-                self.schedule(at_ms, effect(call, Then::Some { chosen, are_done: false, code }));
-            }
-            Some(Fault::SomeAnswersLost) => {
-                self.schedule(at_ms, effect(call, Then::Some { chosen, are_done: true, code }));
-            }
+            None => (None, Some((takes_ms, Then::Answer))),
+            Some(Fault::CrashBefore) => return self.crash(id),
+            Some(Fault::CrashAfter) => (None, Some((takes_ms.min(budget_ms), Then::Crash))),
+            Some(Fault::Refused) => (Some((latency_ms, call.refused(Refusal::transient(code)))), None),
+            Some(Fault::RefusedAsContent) => (Some((latency_ms, call.refused(Refusal::Content))), None),
+            Some(Fault::SomeRefused) => (None, Some((takes_ms, Then::Some { chosen, are_done: false, code }))),
+            Some(Fault::SomeAnswersLost) => (None, Some((takes_ms, Then::Some { chosen, are_done: true, code }))),
             Some(Fault::AnswerLost) => {
-                self.schedule(given_up_ms, answered(timeout()));
-                self.schedule(at_ms.min(given_up_ms), effect(call, Then::Silence));
+                (Some((given_up_ms, timeout())), Some((takes_ms.min(given_up_ms), Then::Silence)))
             }
             Some(Fault::Delayed) => {
-                self.schedule(given_up_ms, answered(timeout()));
-                let delay_ms = self.random.u64(..DELAY_MS_MAX);
-                self.schedule(now_ms + delay_ms, effect(call, Then::Silence));
+                (Some((given_up_ms, timeout())), Some((self.random.u64(..DELAY_MS_MAX), Then::Silence)))
             }
-            Some(Fault::Hangs) => {
-                self.schedule(now_ms + budget_ms, answered(call.refused(Refusal::transient("Deadline"))));
-            }
-            Some(Fault::Slow) => {
-                let slow_ms = self.random.u64(takes_ms..=budget_ms);
-                self.schedule(now_ms + slow_ms, effect(call, Then::Answer));
-            }
-            Some(Fault::Stalls) => {
-                let ms = self.random.u64(..STALL_MS_MAX);
-                self.schedule(at_ms, effect(call, Then::AnswerAfter { ms }));
-            }
+            Some(Fault::Hangs) => (Some((budget_ms, deadline())), None),
+            Some(Fault::Slow) => (None, Some((self.random.u64(takes_ms..=budget_ms), Then::Answer))),
+            Some(Fault::Stalls) => (None, Some((takes_ms, Then::AnswerAfter { ms: self.random.u64(..STALL_MS_MAX) }))),
             Some(Fault::Twin | Fault::Throttled | Fault::ColdStart) => unreachable!("they are not of calls"),
+        };
+        if let Some((after_ms, answer)) = answered {
+            self.schedule(self.now_ms + after_ms, Event::Answered { invocation: id, answer });
+        }
+        if let Some((after_ms, then)) = effect {
+            self.schedule(self.now_ms + after_ms, Event::Effect { invocation: id, context, call, then });
         }
     }
 
@@ -184,7 +169,11 @@ impl World<'_> {
             Call::Insert(table, items) => Answer::Inserted(Ok(self.insert(id, context, table, items))),
             Call::Read(table, keys) => Answer::Found(ready(self.tables.read(table, keys, 0))),
             Call::ReadProjections(keys) => Answer::Found(self.projections.read(&keys)),
-            Call::Update(update) => Answer::Updated(self.projections.update(update)),
+            Call::Update(update) => {
+                let answer = self.projections.update(update);
+                self.expectations.check_places(&self.projections);
+                Answer::Updated(answer)
+            }
             Call::Transact(updates) => {
                 let before = self.checkpoint(context);
                 let answer = self.projections.transact(updates);
@@ -192,6 +181,7 @@ impl World<'_> {
                     let after = self.checkpoint(context);
                     self.expectations.passed(&mut self.stream, &context.records, &before, &after);
                 }
+                self.expectations.check_places(&self.projections);
                 Answer::Transacted(answer)
             }
             Call::Publish(message) => {
