@@ -1,5 +1,5 @@
-//! Filter policies on message attributes or on the message's JSON. (SNS developer guide, "Amazon SNS subscription filter
-//! policies".)
+//! Filter policies on message attributes or on the message's JSON. (SNS developer guide, "Amazon SNS subscription
+//! filter policies".)
 
 use serde_json::{Map, Value};
 
