@@ -20,7 +20,7 @@ use crate::{
     service::{
         cloudwatch, sns, sqs,
         wire::{
-            ApiError, cbor, json,
+            ApiError, QUERY_ERROR, cbor, json,
             query::{self, Form},
         },
     },
@@ -61,14 +61,16 @@ async fn answer(State(services): State<Arc<Services>>, request: Request) -> Resp
             Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),
         },
         Destination::LambdaListing(path) => listing::serve(&services, path, head.uri.query().unwrap_or_default()),
-        Destination::Lambda(path) => api::serve(&services.functions, &head.method, path, &head.headers, body).await,
+        Destination::Lambda(path) => api::serve(&services, &head.method, path, &head.headers, body).await,
         Destination::CloudWatchCbor(operation) => {
             let input = cbor::unpack(&head.headers, body).and_then(|body| cbor::decode(&body));
-            cbor::encode(input.and_then(|input| cloudwatch::call(&services.shared, operation, input)))
+            let answer = input.and_then(|input| cloudwatch::call(&services.shared, operation, input));
+            in_asked_mode(&head.headers, cbor::encode_in(cloudwatch::ERROR_NAMESPACE, answer))
         }
         Destination::CloudWatchJson(operation) => {
             let input = cbor::unpack(&head.headers, body).and_then(|body| json::decode(&body));
-            json::encode(input.and_then(|input| cloudwatch::call(&services.shared, operation, input)))
+            let answer = input.and_then(|input| cloudwatch::call(&services.shared, operation, input));
+            in_asked_mode(&head.headers, json::encode_in(cloudwatch::ERROR_NAMESPACE, answer))
         }
         Destination::Sqs(operation) => {
             let trace_header = head.headers.get("x-amzn-trace-id").and_then(|value| value.to_str().ok());
@@ -88,6 +90,14 @@ async fn answer(State(services): State<Arc<Services>>, request: Request) -> Resp
             json::encode(Err(ApiError::renamed("UnknownOperationException", "InvalidAction", message)))
         }
     }
+}
+
+/// CloudWatch names an error's older code only to clients that ask for it.
+fn in_asked_mode(headers: &HeaderMap, mut response: Response) -> Response {
+    if text(headers, "x-amzn-query-mode") != "true" {
+        response.headers_mut().remove(QUERY_ERROR);
+    }
+    response
 }
 
 fn answer_query(services: &Services, service: &str, headers: &HeaderMap, body: Bytes) -> Response {

@@ -72,7 +72,7 @@ impl State {
         }
         let queue_mapping = QueueMapping::new(deployment.queue_mapping(), &sqs)?;
         let mut sns = Sns::new(account.clone());
-        sns.create_topic(&deployment.project.alerts_topic(), &BTreeMap::new())?;
+        sns.create_topic(&deployment.project.alerts_topic(), &BTreeMap::new(), &BTreeMap::new())?;
         Ok(Self {
             account: account.clone(),
             sqs,

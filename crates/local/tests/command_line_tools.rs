@@ -246,6 +246,13 @@ sns.publish(TopicArn=topic, Message="a<b", MessageAttributes={"k": {"DataType": 
 raw = sqs.receive_message(QueueUrl=url, WaitTimeSeconds=1, MessageAttributeNames=["k"])["Messages"][0]
 assert raw["Body"] == "a<b" and raw["MessageAttributes"]["k"]["StringValue"] == "v", raw
 
+# What a queue does not take goes to the subscription's dead-letter queue.
+sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint="arn:aws:sqs:us-east-1:000000000000:gone", Attributes={
+    "RawMessageDelivery": "True", "RedrivePolicy": '{"deadLetterTargetArn": "arn:aws:sqs:us-east-1:000000000000:py"}'})
+sns.publish(TopicArn=topic, MessageStructure="json", Message='{"default": "for all", "sqs": "for queues"}')
+bodies = [m["Body"] for m in sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10)["Messages"]]
+assert bodies == ["for queues", "for queues"], bodies
+
 now = datetime.now(timezone.utc)
 cw.put_metric_data(Namespace="Py", MetricData=[{"MetricName": "m", "Timestamp": now, "Values": [1, 2], "Counts": [1, 3], "Unit": "Count"}])
 data = cw.get_metric_data(StartTime=now - timedelta(hours=1), EndTime=now + timedelta(hours=1), MetricDataQueries=[
@@ -261,6 +268,37 @@ it = streams.get_shard_iterator(StreamArn=arn, ShardId=shard, ShardIteratorType=
 records = streams.get_records(ShardIterator=it)["Records"]
 assert [r["eventName"] for r in records] == ["INSERT", "REMOVE"] and records[0]["awsRegion"] == "us-east-1", records
 assert ddb.describe_time_to_live(TableName="event-processor-events")["TimeToLiveDescription"]["AttributeName"] == "ttl"
+
+table = ddb.create_table(TableName="orders", BillingMode="PAY_PER_REQUEST",
+    KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
+    AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
+    StreamSpecification={"StreamEnabled": True, "StreamViewType": "NEW_IMAGE"})["TableDescription"]
+order = {"id": {"S": "1"}, "tags": {"SS": ["a", "b"]}, "parts": {"L": [{"M": {"price": {"N": "1.50"}}}]}}
+ddb.put_item(TableName="orders", Item=order)
+# None of these changes anything.
+ddb.put_item(TableName="orders", Item={**order, "tags": {"SS": ["b", "a"]}})
+ddb.update_item(TableName="orders", Key={"id": order["id"]}, UpdateExpression="SET parts = parts")
+ddb.execute_statement(Statement="UPDATE orders SET parts[0].price = 1.5 WHERE id = '1'")
+ddb.batch_write_item(RequestItems={"orders": [{"PutRequest": {"Item": order}}]})
+ddb.transact_write_items(TransactItems=[{"Put": {"TableName": "orders", "Item": order}}])
+ddb.put_item(TableName="orders", Item={**order, "parts": {"L": []}})
+arn = table["LatestStreamArn"]
+shard = streams.describe_stream(StreamArn=arn)["StreamDescription"]["Shards"][0]
+assert 28 <= len(shard["ShardId"]) <= 65 and "EndingSequenceNumber" not in shard["SequenceNumberRange"], shard
+def read(kind, **where):
+    asked = {"StreamArn": arn, "ShardId": shard["ShardId"], "ShardIteratorType": kind, **where}
+    it = streams.get_shard_iterator(**asked)["ShardIterator"]
+    return streams.get_records(ShardIterator=it)["Records"]
+inserted, modified = read("TRIM_HORIZON")
+assert (inserted["eventName"], modified["eventName"]) == ("INSERT", "MODIFY"), (inserted, modified)
+numbers = [record["dynamodb"]["SequenceNumber"] for record in (inserted, modified)]
+assert shard["SequenceNumberRange"]["StartingSequenceNumber"] == numbers[0] < numbers[1], numbers
+assert read("AFTER_SEQUENCE_NUMBER", SequenceNumber=numbers[0]) == [modified] and read("LATEST") == []
+try:
+    streams.get_shard_iterator(StreamArn=arn, ShardId="shardId-00000001-" + "x" * 20, ShardIteratorType="LATEST")
+    sys.exit("a missing shard has an iterator")
+except streams.exceptions.ResourceNotFoundException:
+    pass
 
 answer = fn.invoke(FunctionName="arn:aws:lambda:us-east-1:000000000000:function:echo", Payload=b'{"x": 1}')
 assert answer["StatusCode"] == 200 and answer["Payload"].read() == b'{"x": 1}'

@@ -52,6 +52,8 @@ pub struct StreamMapping {
     event_names: Option<BTreeSet<String>>,
     shards: BTreeMap<String, Shard>,
     next_id: u64,
+    /// `None` where none has ended.
+    has_last_run_failed: Option<bool>,
 }
 
 /// Is one call of the function the driver has to make.
@@ -162,7 +164,7 @@ impl StreamMapping {
         let names: Option<Vec<Vec<String>>> = filters.iter().map(Filter::event_names).collect();
         let names: BTreeSet<String> = names.ok_or(MappingError::UnknownFilter)?.into_iter().flatten().collect();
         let event_names = (!filters.is_empty()).then_some(names);
-        Ok(Self { settings, event_names, shards: BTreeMap::new(), next_id: 1 })
+        Ok(Self { settings, event_names, shards: BTreeMap::new(), next_id: 1, has_last_run_failed: None })
     }
 
     #[must_use]
@@ -173,11 +175,10 @@ impl StreamMapping {
     /// Returns `LastProcessingResult`, as the Lambda API shows it.
     #[must_use]
     pub fn last_processing_result(&self) -> &'static str {
-        let fails = |shard: &Shard| shard.batches.iter().any(|batch| batch.setbacks > 0);
-        match self.shards.values().any(fails) {
-            true => "PROBLEM: Function call failed",
-            false if self.next_id == 1 => "No records processed",
-            false => "OK",
+        match self.has_last_run_failed {
+            None => "No records processed",
+            Some(true) => "PROBLEM: Function call failed",
+            Some(false) => "OK",
         }
     }
 
@@ -270,7 +271,11 @@ impl StreamMapping {
         let (shard_id, shard) = running.ok_or(unknown.clone())?;
         shard.running = None;
         let mut batch = shard.batches.pop_front().ok_or(unknown)?;
-        let failure = match judge(&self.settings, &batch, outcome) {
+        let verdict = judge(&self.settings, &batch, outcome);
+        if !matches!(verdict, Verdict::Throttled) {
+            self.has_last_run_failed = Some(matches!(verdict, Verdict::Failed(Failure::FunctionError)));
+        }
+        let failure = match verdict {
             Verdict::Done { records, state } => {
                 settle(shard, &mut batch, records, state);
                 if batch.records.is_empty() {

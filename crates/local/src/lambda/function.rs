@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 
 use crate::{
     lambda::{
-        invocation::{FunctionError, Invocation},
+        invocation::{FunctionError, Invocation, RESPONSE_BYTES_MAX},
         process::Process,
     },
     state::now_ms,
@@ -91,15 +91,16 @@ impl Functions {
 pub async fn invoke(function: &Function, payload: Vec<u8>) -> Result<Vec<u8>, FunctionError> {
     let request_id = uuid::Uuid::new_v4().to_string();
     let deadline_ms = now_ms() + function.timeout.as_millis() as u64;
-    let invocation = Invocation { request_id: request_id.clone(), payload, deadline_ms };
+    let invocation = Invocation { request_id: request_id.clone(), payload, timeout: function.timeout, deadline_ms };
     match &function.code {
         Code::InProcess(handler) => {
             // A task of its own, so that a panic is a function error and nothing else. It ends with the set.
             let mut task = JoinSet::new();
             task.spawn(handler(invocation));
             match tokio::time::timeout(function.timeout, task.join_next()).await {
+                Ok(Some(Ok(Ok(answer)))) if answer.len() > RESPONSE_BYTES_MAX => Err(FunctionError::ResponseTooLarge),
                 Ok(Some(Ok(answer))) => answer,
-                Ok(Some(Err(panic))) => Err(FunctionError::Exited(panic.to_string())),
+                Ok(Some(Err(panic))) => Err(FunctionError::Exited { request_id, how: format!("with error: {panic}") }),
                 Ok(None) => unreachable!("a task was spawned"),
                 Err(_) => Err(FunctionError::TimedOut { request_id, limit: function.timeout }),
             }
@@ -115,7 +116,7 @@ mod tests {
     #[tokio::test]
     async fn a_panicking_handler_is_a_function_error() {
         let function = Function::in_process("f", Duration::from_secs(1), |_| async { panic!("oh") });
-        assert!(matches!(invoke(&function, vec![]).await, Err(FunctionError::Exited(_))));
+        assert!(matches!(invoke(&function, vec![]).await, Err(FunctionError::Exited { .. })));
     }
 
     #[tokio::test]

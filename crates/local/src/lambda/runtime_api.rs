@@ -13,7 +13,7 @@ use std::{
 use axum::{
     Router,
     body::Bytes,
-    extract::{DefaultBodyLimit, Path, State},
+    extract::{DefaultBodyLimit, Path, State, rejection::BytesRejection},
     http::StatusCode,
     response::{IntoResponse, Response},
     routing::{get, post},
@@ -26,18 +26,15 @@ use tokio::{
 };
 
 use crate::{
-    lambda::invocation::{FunctionError, Invocation},
+    lambda::invocation::{FunctionError, Invocation, RESPONSE_BYTES_MAX},
     loopback::without_delay,
     state::now_ms,
 };
 
-/// Bytes of a response; Lambda takes 6 MB.
-const RESPONSE_BYTES_MAX: usize = 6 * 1024 * 1024 + 100 * 1024;
-
 /// Invocations that may wait for `next`.
 const WAITING_MAX: usize = 64;
 
-const STOPPED: &str = "the runtime API stopped";
+const STOPPED: &str = "because the runtime API stopped";
 
 type Answer = Result<Vec<u8>, FunctionError>;
 
@@ -103,7 +100,7 @@ impl RuntimeApi {
     /// The function reported an error, or did not answer before the deadline.
     pub async fn invoke(&self, invocation: Invocation) -> Answer {
         let remaining = Duration::from_millis(invocation.deadline_ms.saturating_sub(now_ms()));
-        let request_id = invocation.request_id.clone();
+        let (request_id, limit) = (invocation.request_id.clone(), invocation.timeout);
         let (sender, receiver) = oneshot::channel();
         let answered = async {
             self.shared.waiting.send(Queued { invocation, answer: sender }).await.ok()?;
@@ -111,10 +108,10 @@ impl RuntimeApi {
         };
         match tokio::time::timeout(remaining, answered).await {
             Ok(Some(answer)) => answer,
-            Ok(None) => Err(FunctionError::Exited(STOPPED.to_owned())),
+            Ok(None) => Err(FunctionError::Exited { request_id, how: STOPPED.to_owned() }),
             Err(_) => {
                 self.shared.running().remove(&request_id);
-                Err(FunctionError::TimedOut { request_id, limit: remaining })
+                Err(FunctionError::TimedOut { request_id, limit })
             }
         }
     }
@@ -149,7 +146,7 @@ async fn next_invocation(State(shared): State<Arc<Shared>>) -> Response {
         if queued.answer.is_closed() {
             continue;
         }
-        let Invocation { request_id, payload, deadline_ms } = queued.invocation;
+        let Invocation { request_id, payload, deadline_ms, .. } = queued.invocation;
         shared.running().insert(request_id.clone(), queued.answer);
         let headers = [
             ("content-type", "application/json"),
@@ -160,11 +157,22 @@ async fn next_invocation(State(shared): State<Arc<Shared>>) -> Response {
         ];
         return (headers, payload).into_response();
     }
-    status(StatusCode::GONE, json!({"errorType": "Stopped", "errorMessage": STOPPED}))
+    status(StatusCode::GONE, json!({"errorType": "Stopped", "errorMessage": "the runtime API stopped"}))
 }
 
-async fn response(State(shared): State<Arc<Shared>>, Path(id): Path<String>, body: Bytes) -> Response {
-    shared.finish(&id, Ok(body.to_vec()))
+async fn response(
+    State(shared): State<Arc<Shared>>,
+    Path(id): Path<String>,
+    body: Result<Bytes, BytesRejection>,
+) -> Response {
+    match body {
+        Ok(body) => shared.finish(&id, Ok(body.to_vec())),
+        // Who invoked would wait for its answer until the time limit.
+        Err(rejection) => {
+            shared.finish(&id, Err(FunctionError::ResponseTooLarge));
+            rejection.into_response()
+        }
+    }
 }
 
 async fn error(State(shared): State<Arc<Shared>>, Path(id): Path<String>, body: Bytes) -> Response {
@@ -177,11 +185,9 @@ async fn init_error(State(shared): State<Arc<Shared>>, body: Bytes) -> Response 
 }
 
 fn reported(body: &[u8]) -> FunctionError {
-    let report: Value = serde_json::from_slice(body).unwrap_or_default();
-    let text = |name: &str| report[name].as_str().map(str::to_owned);
-    FunctionError::Reported {
-        error_type: text("errorType").unwrap_or_else(|| "Runtime.Unknown".to_owned()),
-        error_message: text("errorMessage").unwrap_or_else(|| "the function reported an error without text".to_owned()),
+    match serde_json::from_slice(body) {
+        Ok(report @ Value::Object(_)) => FunctionError::Reported(report),
+        _ => FunctionError::of_type("Runtime.Unknown", "the function reported an error without text"),
     }
 }
 

@@ -185,21 +185,33 @@ fn to_value(found: &Variable) -> Value {
     }
 }
 
-/// Puts what answers hold into a template: in a text, `{{expression}}` stands for what JMESPath finds in the answers, and
-/// `{"$repeat": "x", "times": 3}` is the text `xxx`.
+/// Puts what answers hold into a template: in a text, `{{expression}}` stands for what JMESPath finds in the answers.
+/// `{"$repeat": "x", "times": 3}` is the text `xxx`, `{"$list": <template>, "times": 2}` a list with 0 and 1 for `$index`,
+/// and `{"$minute": -5}` the start of the minute five minutes before `now_ms`, in seconds since 1970.
 pub(crate) fn filled_in(template: &Value, answers: &Value) -> Value {
+    let fill = |template: &Value| filled_in(template, answers);
     match template {
         Value::String(text) => match text.strip_prefix("{{").and_then(|rest| rest.strip_suffix("}}")) {
             Some(expression) if !expression.contains("}}") => search(expression, answers),
             _ => Value::String(replaced(text, answers)),
         },
-        Value::Array(items) => items.iter().map(|item| filled_in(item, answers)).collect(),
-        Value::Object(members) => match (members.get("$repeat"), members.get("times")) {
-            (Some(text), Some(times)) => {
-                json!(text.as_str().expect("a text").repeat(times.as_u64().expect("a number") as usize))
+        Value::Array(items) => items.iter().map(fill).collect(),
+        Value::Object(members) => {
+            let times = members.get("times").and_then(Value::as_u64).unwrap_or_default();
+            if let Some(text) = members.get("$repeat") {
+                return json!(text.as_str().expect("a text").repeat(times as usize));
             }
-            _ => Value::Object(members.iter().map(|(name, value)| (name.clone(), filled_in(value, answers))).collect()),
-        },
+            if let Some(item) = members.get("$list") {
+                let item = item.to_string();
+                let numbered = |index: u64| serde_json::from_str(&item.replace("$index", &index.to_string())).unwrap();
+                return (0..times).map(|index| fill(&numbered(index))).collect();
+            }
+            if let Some(minutes) = members.get("$minute") {
+                let now_minute = answers["now_ms"].as_i64().expect("a time") / 60_000;
+                return json!((now_minute + minutes.as_i64().expect("minutes")) * 60);
+            }
+            Value::Object(members.iter().map(|(name, value)| (name.clone(), fill(value))).collect())
+        }
         other => other.clone(),
     }
 }

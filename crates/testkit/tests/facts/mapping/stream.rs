@@ -107,6 +107,7 @@ pub(crate) fn answers(given: &Value) -> Value {
     let destination_refuses = given["destination_refuses"] == true;
     let mut driver = StreamDriver { mapping, unread, destination_refuses, taken: Vec::new(), refused: (0, 0) };
     let mut answers = drive(&mut driver, given);
+    answers["last_processing_result"] = json!(driver.mapping.last_processing_result());
     answers["on_failure"] = driver.taken.into();
     answers["refused"] = json!({ "batches": driver.refused.0, "records": driver.refused.1 });
     answers
