@@ -8,6 +8,7 @@ mod series;
 #[cfg(test)]
 mod tests;
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
@@ -160,6 +161,13 @@ pub enum CloudWatchError {
     InvalidParameterValue { parameter: &'static str, reason: &'static str },
     #[error("The parameter StartTime must be less than the parameter EndTime.")]
     EmptySpan,
+    /// The same in the words of `GetMetricData`.
+    #[error("The parameter EndTime must be greater than StartTime.")]
+    EndBeforeStart,
+    #[error("The parameter StartTime must not equal parameter EndTime.")]
+    EndAtStart,
+    #[error("Must specify either Statistics or ExtendedStatistics")]
+    NoStatistics,
     /// The number of the datum, from 1.
     #[error("The parameters MetricData.member.{0}.Values and MetricData.member.{0}.Counts must be of the same size.")]
     DifferentSizes(usize),
@@ -188,9 +196,10 @@ impl CloudWatchError {
             Self::InvalidParameterValue { .. } | Self::EmptySpan | Self::DifferentSizes(_) => {
                 ("InvalidParameterValueException", "InvalidParameterValue")
             }
-            Self::ValueBeside(..) | Self::TooManyDatapoints(_) => {
+            Self::ValueBeside(..) | Self::TooManyDatapoints(_) | Self::NoStatistics => {
                 ("InvalidParameterCombinationException", "InvalidParameterCombination")
             }
+            Self::EndBeforeStart | Self::EndAtStart => ("ValidationError", "ValidationError"),
             Self::MissingParameter { .. } => ("MissingRequiredParameterException", "MissingParameter"),
             Self::InvalidNextToken => ("InvalidNextToken", "InvalidNextToken"),
         }
@@ -219,10 +228,13 @@ impl MetricStore {
     /// from there. (CloudWatch API reference, `GetMetricStatistics`.)
     pub fn get_metric_statistics(&self, request: &StatisticsRequest) -> Result<Vec<Datapoint>, CloudWatchError> {
         if request.statistics.is_empty() {
-            return Err(CloudWatchError::MissingParameter { parameter: "Statistics" });
+            return Err(CloudWatchError::NoStatistics);
         }
         let parsed = request.statistics.iter().map(|name| Ok((name, Statistic::parse(name)?)));
         let statistics: Vec<(&String, Statistic)> = parsed.collect::<Result<_, _>>()?;
+        if span(request.start_ms, request.end_ms) != Ordering::Less {
+            return Err(CloudWatchError::EmptySpan);
+        }
         let mut periods = periods(request.start_ms, request.end_ms, request.period_seconds)?;
         periods.origin_ms = periods.start_ms;
         let count = (request.end_ms - request.start_ms).div_ceil(periods.period_ms);
@@ -256,6 +268,11 @@ impl MetricStore {
     /// those that the data has is answered; which one it is on AWS is not promised.
     pub fn get_metric_data(&self, request: &MetricDataRequest) -> Result<Vec<MetricDataResult>, CloudWatchError> {
         check_queries(&request.queries)?;
+        match span(request.start_ms, request.end_ms) {
+            Ordering::Less => {}
+            Ordering::Equal => return Err(CloudWatchError::EndAtStart),
+            Ordering::Greater => return Err(CloudWatchError::EndBeforeStart),
+        }
         let mut results = Vec::new();
         for query in &request.queries {
             let statistic = Statistic::parse(&query.stat)?;
@@ -365,11 +382,13 @@ fn key(metric: &Metric) -> String {
     key
 }
 
-/// Checks a span and returns its periods, on multiples of their length since the epoch.
+/// Compares the start of a span with its end, in whole seconds.
+fn span(start_ms: u64, end_ms: u64) -> Ordering {
+    (start_ms / MS_PER_SECOND).cmp(&(end_ms / MS_PER_SECOND))
+}
+
+/// Returns the periods of a span, on multiples of their length since the epoch.
 fn periods(start_ms: u64, end_ms: u64, period_seconds: u32) -> Result<Periods, CloudWatchError> {
-    if start_ms >= end_ms {
-        return Err(CloudWatchError::EmptySpan);
-    }
     let is_period = matches!(period_seconds, 1 | 5 | 10 | 20 | 30)
         || (period_seconds > 0 && period_seconds.is_multiple_of(SECONDS_PER_MINUTE));
     if !is_period {
