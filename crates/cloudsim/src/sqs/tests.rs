@@ -369,39 +369,6 @@ fn a_message_in_flight_locks_its_group_and_no_other() {
 }
 
 #[test]
-fn what_is_before_a_message_in_flight_is_delivered_and_what_is_behind_it_waits() {
-    let mut sqs = fifo();
-    for body in ["g1", "g2", "g3"] {
-        send(&mut sqs, "g", body);
-    }
-    let batch = receive(&mut sqs, NOW);
-    sqs.change_visibility(NOW, FIFO, &batch[0].receipt_handle, 0).unwrap();
-    sqs.change_visibility(NOW, FIFO, &batch[2].receipt_handle, 0).unwrap();
-    assert_eq!(bodies(&receive(&mut sqs, NOW)), ["g1"]);
-    sqs.delete_message(NOW, FIFO, &batch[1].receipt_handle).unwrap();
-    assert_eq!(receive(&mut sqs, NOW), [], "the first is in flight again");
-}
-
-#[test]
-fn groups_that_were_received_wait_behind_those_that_were_not() {
-    let mut sqs = fifo();
-    for (group, body) in [("1", "1a"), ("2", "2a"), ("2", "2b"), ("3", "3a"), ("1", "1b")] {
-        send(&mut sqs, group, body);
-    }
-    let at_once = |messages_max| ReceiveRequest { messages_max, visibility_timeout_seconds: Some(0) };
-    assert_eq!(bodies(&sqs.receive(NOW, FIFO, &at_once(3)).unwrap()), ["1a", "1b", "2a"]);
-    assert_eq!(bodies(&sqs.receive(NOW, FIFO, &at_once(10)).unwrap()), ["3a", "1a", "1b", "2a", "2b"]);
-}
-
-#[test]
-fn purging_forgets_the_deduplication_ids() {
-    let mut sqs = fifo();
-    let first = send(&mut sqs, "g", "x");
-    sqs.purge_queue(NOW, FIFO).unwrap();
-    assert!(!send(&mut sqs, "g", "x").duplicate, "{first:?} is forgotten");
-}
-
-#[test]
 fn an_expired_message_is_back_at_its_old_place() {
     let mut sqs = fifo();
     send(&mut sqs, "g", "g1");

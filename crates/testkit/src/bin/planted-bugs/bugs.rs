@@ -319,10 +319,7 @@ pub(crate) const BUGS: &[Bug] = &[
         file: "crates/cloudsim/src/sqs/queue.rs",
         find: "        match group.slots.first().copied().filter(is_visible) {",
         replace: "        match group.slots.first().copied().filter(|_| group.slots.iter().all(is_visible)) {",
-        caught_by: &[by(
-            ("cloudsim", "lib"),
-            "sqs::tests::what_is_before_a_message_in_flight_is_delivered_and_what_is_behind_it_waits",
-        )],
+        caught_by: &[by(FACTS, "queues_behave_as_recorded")],
     },
     Bug {
         clause: "G2",
@@ -330,7 +327,7 @@ pub(crate) const BUGS: &[Bug] = &[
         file: "crates/cloudsim/src/sqs/queue.rs",
         find: "        self.sent = SentIds::default();\n",
         replace: "",
-        caught_by: &[by(("cloudsim", "lib"), "sqs::tests::purging_forgets_the_deduplication_ids")],
+        caught_by: &[by(FACTS, "queues_behave_as_recorded")],
     },
     Bug {
         clause: "G9",
