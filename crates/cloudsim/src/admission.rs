@@ -1,22 +1,24 @@
 //! What AWS refuses when a queue or an event source mapping is created or changed: one table of rules for each of the
 //! two, so that the models here and a test over the Terraform files obey the same rules.
 //!
-//! Not here: whether the named resources exist, and the permissions of whoever creates them.
+//! Not here: looking anything up, and the permissions of whoever creates a queue or a mapping.
 
 #[cfg(test)]
 mod tests;
 
 use std::ops::RangeInclusive;
 
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use thiserror::Error;
 
 use Code::{
     InvalidAttributeName, InvalidAttributeValue, InvalidParameterValue, InvalidParameterValueException,
-    ValidationException,
+    ResourceConflictException, ValidationException,
 };
 use Source::{Documented, Fact};
 
-use crate::sqs::Settings;
+use crate::sqs::{FIFO_SUFFIX, Settings};
 
 /// One rule about settings of type `S`.
 pub struct Rule<S: 'static> {
@@ -25,7 +27,7 @@ pub struct Rule<S: 'static> {
     /// The parameter or attribute that AWS's error is about.
     pub parameter: &'static str,
     pub code: Code,
-    /// AWS's own words, where they are recorded.
+    /// AWS's own words, where they are recorded; `<arn>` stands for the source's ARN.
     pub words: Option<&'static str>,
     pub source: Source,
     /// `None` where the settings leave open what the rule is about.
@@ -39,7 +41,16 @@ pub enum Code {
     InvalidAttributeValue,
     InvalidParameterValue,
     InvalidParameterValueException,
+    ResourceConflictException,
     ValidationException,
+}
+
+impl Code {
+    /// Returns the HTTP status of the refusal.
+    #[must_use]
+    pub fn status(self) -> u16 {
+        if self == ResourceConflictException { 409 } else { 400 }
+    }
 }
 
 /// How a rule is known.
@@ -73,78 +84,170 @@ pub fn check<S>(rules: &[Rule<S>], settings: &S) -> Result<(), Refusal> {
 }
 
 /// What an event source mapping reads.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EventSource {
     /// A DynamoDB stream.
-    #[default]
     Stream,
     StandardQueue,
     FifoQueue,
 }
 
-/// A kind of queue or topic that takes what a mapping gave up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Destination {
-    Standard,
-    Fifo,
-}
-
-/// What `CreateEventSourceMapping` is asked for, and what it looks up. `None` means not stated.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+/// What `CreateEventSourceMapping` is asked for, by its names there, and what it looks up. What is not stated is `None`
+/// or empty.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "PascalCase")]
 pub struct MappingSettings {
-    pub source: EventSource,
+    pub event_source_arn: String,
+    pub function_name: String,
     pub batch_size: Option<i64>,
-    pub batching_window_seconds: Option<i64>,
+    pub maximum_batching_window_in_seconds: Option<i64>,
     pub parallelization_factor: Option<i64>,
     /// 0 is a plain mapping.
-    pub tumbling_window_seconds: Option<i64>,
-    pub filters: usize,
+    pub tumbling_window_in_seconds: Option<i64>,
+    #[serde(skip_serializing_if = "FilterCriteria::is_empty")]
+    pub filter_criteria: FilterCriteria,
     pub starting_position: Option<String>,
     /// -1 is without limit.
-    pub retry_attempts_max: Option<i64>,
+    pub maximum_retry_attempts: Option<i64>,
     /// -1 is without limit.
-    pub record_age_seconds_max: Option<i64>,
-    pub concurrency_max: Option<i64>,
-    pub has_provisioned_pollers: bool,
-    pub response_types: Vec<String>,
-    pub on_failure: Option<Destination>,
-    pub has_on_success: bool,
+    pub maximum_record_age_in_seconds: Option<i64>,
+    pub bisect_batch_on_function_error: Option<bool>,
+    pub scaling_config: ScalingConfig,
+    pub provisioned_poller_config: Option<Value>,
+    pub function_response_types: Vec<String>,
+    pub destination_config: DestinationConfig,
+    #[serde(skip)]
+    pub looked_up: LookedUp,
+}
+
+/// What decides about a mapping and is not asked for. `None` means not looked up.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LookedUp {
+    pub is_source_known: Option<bool>,
     pub function_timeout_seconds: Option<i64>,
     /// The source queue's.
     pub visibility_timeout_seconds: Option<i64>,
     /// What the function's role may do with the source.
     pub source_actions: Option<Vec<String>>,
+    /// Source and function of the mappings that are there.
+    pub mappings: Vec<(String, String)>,
+}
+
+/// The filters of a mapping: an event passes where one of them does, or where there is none.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "PascalCase")]
+pub struct FilterCriteria {
+    pub filters: Vec<Filter>,
+}
+
+/// A pattern, as JSON text.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "PascalCase")]
+pub struct Filter {
+    pub pattern: String,
+}
+
+/// How many invocations a queue's mapping runs at once.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "PascalCase")]
+pub struct ScalingConfig {
+    pub maximum_concurrency: Option<i64>,
+}
+
+/// Where a mapping sends what became of its records.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "PascalCase")]
+pub struct DestinationConfig {
+    pub on_failure: Destination,
+    pub on_success: Destination,
+}
+
+/// The ARN of a queue, a topic or a bucket.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "PascalCase")]
+pub struct Destination {
+    pub destination: Option<String>,
+}
+
+impl FilterCriteria {
+    /// Returns criteria of these patterns.
+    #[must_use]
+    pub fn of<P: Into<String>>(patterns: impl IntoIterator<Item = P>) -> Self {
+        Self { filters: patterns.into_iter().map(|pattern| Filter { pattern: pattern.into() }).collect() }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.filters.is_empty()
+    }
+}
+
+impl Filter {
+    /// Reads the pattern: an object of lists that are not empty, and of such objects.
+    fn members(&self) -> Option<Map<String, Value>> {
+        fn is_pattern(value: &Value) -> bool {
+            match value {
+                Value::Object(members) => !members.is_empty() && members.values().all(is_pattern),
+                Value::Array(rules) => !rules.is_empty(),
+                _ => false,
+            }
+        }
+        let Value::Object(members) = serde_json::from_str(&self.pattern).ok().filter(is_pattern)? else { return None };
+        Some(members)
+    }
+
+    /// Returns the values of a pattern that looks at `eventName` alone.
+    pub(crate) fn event_names(&self) -> Option<Vec<String>> {
+        let members = self.members().filter(|members| members.len() == 1)?;
+        let names = members.get("eventName")?.as_array()?;
+        names.iter().map(|name| name.as_str().map(str::to_owned)).collect()
+    }
 }
 
 impl MappingSettings {
-    /// Returns settings that state nothing.
+    /// Returns what the mapping reads, as the ARN tells.
     #[must_use]
-    pub fn of(source: EventSource) -> Self {
-        Self { source, ..Self::default() }
+    pub fn source(&self) -> EventSource {
+        if self.event_source_arn.starts_with("arn:aws:dynamodb:") {
+            EventSource::Stream
+        } else if self.event_source_arn.ends_with(FIFO_SUFFIX) {
+            EventSource::FifoQueue
+        } else {
+            EventSource::StandardQueue
+        }
+    }
+
+    /// Says whether partial batch responses count.
+    #[must_use]
+    pub fn reports_batch_item_failures(&self) -> bool {
+        self.function_response_types.iter().any(|response_type| response_type == REPORT_BATCH_ITEM_FAILURES)
     }
 
     fn of_stream(&self) -> Option<&Self> {
-        (self.source == EventSource::Stream).then_some(self)
+        (self.source() == EventSource::Stream).then_some(self)
     }
 
     fn of_queue(&self) -> Option<&Self> {
-        (self.source != EventSource::Stream).then_some(self)
+        (self.source() != EventSource::Stream).then_some(self)
     }
 
     fn of_fifo_queue(&self) -> Option<&Self> {
-        (self.source == EventSource::FifoQueue).then_some(self)
+        (self.source() == EventSource::FifoQueue).then_some(self)
     }
 
     /// Says whether there is a tumbling window.
     fn is_windowed(&self) -> bool {
-        self.tumbling_window_seconds.is_some_and(|seconds| seconds != 0)
+        self.tumbling_window_in_seconds.is_some_and(|seconds| seconds != 0)
     }
 
     fn may(&self, needed: &[&str]) -> Option<bool> {
-        let actions = self.source_actions.as_ref()?;
+        let actions = self.looked_up.source_actions.as_ref()?;
         Some(needed.iter().all(|needed| actions.iter().any(|action| action == needed)))
     }
 }
+
+/// The response type that makes partial batch responses count.
+pub const REPORT_BATCH_ITEM_FAILURES: &str = "ReportBatchItemFailures";
 
 const FOR_EVER: i64 = -1;
 
@@ -162,7 +265,7 @@ pub const MAPPING_RULES: &[Rule<MappingSettings>] = &[
         code: InvalidParameterValueException,
         words: Some("Tumbling window period should be zero when FilterCriteria is configured"),
         source: Fact("stream_mapping/stream-tumbling-window-with-filter"),
-        admits: |mapping| mapping.is_windowed().then_some(mapping.filters == 0),
+        admits: |mapping| mapping.is_windowed().then_some(mapping.filter_criteria.is_empty()),
     },
     Rule {
         claim: "a tumbling window needs parallelization factor 1",
@@ -178,7 +281,7 @@ pub const MAPPING_RULES: &[Rule<MappingSettings>] = &[
         code: ValidationException,
         words: None,
         source: Fact("stream_mapping/stream-tumbling-window-over-900"),
-        admits: |mapping| is_in(0..=900, mapping.tumbling_window_seconds),
+        admits: |mapping| is_in(0..=900, mapping.tumbling_window_in_seconds),
     },
     Rule {
         claim: "a stream's batch has 1 to 10,000 records",
@@ -194,7 +297,7 @@ pub const MAPPING_RULES: &[Rule<MappingSettings>] = &[
         code: ValidationException,
         words: None,
         source: Fact("stream_mapping/stream-batching-window-over-300"),
-        admits: |mapping| is_in(0..=300, mapping.batching_window_seconds),
+        admits: |mapping| is_in(0..=300, mapping.maximum_batching_window_in_seconds),
     },
     Rule {
         claim: "the parallelization factor is 1 to 10",
@@ -211,7 +314,7 @@ pub const MAPPING_RULES: &[Rule<MappingSettings>] = &[
         words: Some("MaximumRecordAgeInSeconds must be either -1 (forever) or between 60 and 604800 (inclusive)"),
         source: Fact("stream_mapping/stream-record-age-range"),
         admits: |mapping| {
-            let seconds = mapping.record_age_seconds_max?;
+            let seconds = mapping.maximum_record_age_in_seconds?;
             Some(seconds == FOR_EVER || (60..=604_800).contains(&seconds))
         },
     },
@@ -221,7 +324,7 @@ pub const MAPPING_RULES: &[Rule<MappingSettings>] = &[
         code: ValidationException,
         words: None,
         source: MAPPING_PAGE,
-        admits: |mapping| is_in(FOR_EVER..=10_000, mapping.retry_attempts_max),
+        admits: |mapping| is_in(FOR_EVER..=10_000, mapping.maximum_retry_attempts),
     },
     Rule {
         claim: "a stream's mapping states where it starts",
@@ -251,7 +354,7 @@ pub const MAPPING_RULES: &[Rule<MappingSettings>] = &[
         code: InvalidParameterValueException,
         words: Some("Unsupported ScalingConfig parameter for given event source mapping type."),
         source: Fact("stream_mapping/stream-scaling-config-refused"),
-        admits: |mapping| Some(mapping.of_stream()?.concurrency_max.is_none()),
+        admits: |mapping| Some(mapping.of_stream()?.scaling_config.maximum_concurrency.is_none()),
     },
     Rule {
         claim: "a queue's mapping has no settings of a stream",
@@ -263,9 +366,9 @@ pub const MAPPING_RULES: &[Rule<MappingSettings>] = &[
             let mapping = mapping.of_queue()?;
             let numbers = [
                 mapping.parallelization_factor,
-                mapping.tumbling_window_seconds,
-                mapping.retry_attempts_max,
-                mapping.record_age_seconds_max,
+                mapping.tumbling_window_in_seconds,
+                mapping.maximum_retry_attempts,
+                mapping.maximum_record_age_in_seconds,
             ];
             Some(mapping.starting_position.is_none() && numbers == [None; 4])
         },
@@ -276,7 +379,10 @@ pub const MAPPING_RULES: &[Rule<MappingSettings>] = &[
         code: InvalidParameterValueException,
         words: None,
         source: Fact("stream_mapping/stream-fifo-destination-refused"),
-        admits: |mapping| mapping.of_stream()?.on_failure.map(|destination| destination == Destination::Standard),
+        admits: |mapping| {
+            let arn = mapping.of_stream()?.destination_config.on_failure.destination.as_ref()?;
+            Some(!arn.ends_with(FIFO_SUFFIX))
+        },
     },
     Rule {
         claim: "a stream's mapping has no destination for successes",
@@ -284,14 +390,17 @@ pub const MAPPING_RULES: &[Rule<MappingSettings>] = &[
         code: InvalidParameterValueException,
         words: None,
         source: Fact("stream_mapping/stream-on-success-refused"),
-        admits: |mapping| Some(!mapping.of_stream()?.has_on_success),
+        admits: |mapping| Some(mapping.of_stream()?.destination_config.on_success.destination.is_none()),
     },
     Rule {
         claim: "the function's role may read the stream",
         parameter: "EventSourceArn",
         code: InvalidParameterValueException,
-        // Recorded with the stream's ARN in it; it names ListStreams too, which is not needed.
-        words: None,
+        // ListStreams is named, and not needed.
+        words: Some(
+            "Cannot access stream <arn>. Please ensure the role can perform the GetRecords, GetShardIterator, \
+             DescribeStream, and ListStreams Actions on your stream in IAM.",
+        ),
         source: Fact("stream_mapping/stream-needs-source-rights"),
         admits: |mapping| {
             mapping.of_stream()?.may(&["dynamodb:GetRecords", "dynamodb:GetShardIterator", "dynamodb:DescribeStream"])
@@ -303,7 +412,7 @@ pub const MAPPING_RULES: &[Rule<MappingSettings>] = &[
         code: InvalidParameterValueException,
         words: Some("Batching window is not supported for FIFO queues"),
         source: Fact("sqs_mapping/sqs-mapping-fifo-no-batching-window"),
-        admits: |mapping| Some(mapping.of_fifo_queue()?.batching_window_seconds.unwrap_or(0) == 0),
+        admits: |mapping| Some(mapping.of_fifo_queue()?.maximum_batching_window_in_seconds.unwrap_or(0) == 0),
     },
     Rule {
         claim: "a queue's batch has 1 to 10,000 messages",
@@ -322,7 +431,7 @@ pub const MAPPING_RULES: &[Rule<MappingSettings>] = &[
         source: Fact("sqs_mapping/sqs-mapping-fifo-batch-over-ten"),
         admits: |mapping| {
             let is_small = mapping.of_queue()?.batch_size? <= QUEUE_BATCH_SIZE_WITHOUT_WINDOW_MAX;
-            Some(is_small || mapping.batching_window_seconds.unwrap_or(0) > 0)
+            Some(is_small || mapping.maximum_batching_window_in_seconds.unwrap_or(0) > 0)
         },
     },
     Rule {
@@ -331,7 +440,7 @@ pub const MAPPING_RULES: &[Rule<MappingSettings>] = &[
         code: ValidationException,
         words: None,
         source: MAPPING_PAGE,
-        admits: |mapping| is_in(2..=1_000, mapping.of_queue()?.concurrency_max),
+        admits: |mapping| is_in(2..=1_000, mapping.of_queue()?.scaling_config.maximum_concurrency),
     },
     Rule {
         claim: "a maximum concurrency excludes provisioned pollers",
@@ -339,7 +448,10 @@ pub const MAPPING_RULES: &[Rule<MappingSettings>] = &[
         code: InvalidParameterValueException,
         words: None,
         source: Fact("sqs_mapping/sqs-mapping-concurrency-excludes-provisioned-pollers"),
-        admits: |mapping| mapping.of_queue()?.concurrency_max.map(|_| !mapping.has_provisioned_pollers),
+        admits: |mapping| {
+            mapping.of_queue()?.scaling_config.maximum_concurrency?;
+            Some(mapping.provisioned_poller_config.is_none())
+        },
     },
     Rule {
         claim: "a queue hides a message for at least the function's timeout",
@@ -347,7 +459,11 @@ pub const MAPPING_RULES: &[Rule<MappingSettings>] = &[
         code: InvalidParameterValueException,
         words: None,
         source: Fact("sqs_mapping/sqs-mapping-visibility-at-least-function-timeout"),
-        admits: |mapping| Some(mapping.of_queue()?.visibility_timeout_seconds? >= mapping.function_timeout_seconds?),
+        admits: |mapping| {
+            let MappingSettings { function_name, looked_up, .. } = mapping.of_queue()?;
+            (!function_name.is_empty()).then_some(())?;
+            Some(looked_up.visibility_timeout_seconds? >= looked_up.function_timeout_seconds?)
+        },
     },
     Rule {
         claim: "a queue's mapping has no destination",
@@ -355,7 +471,7 @@ pub const MAPPING_RULES: &[Rule<MappingSettings>] = &[
         code: InvalidParameterValueException,
         words: Some("Unsupported DestinationConfig parameter for given event source mapping type."),
         source: Fact("sqs_mapping/sqs-mapping-destination-config-refused"),
-        admits: |mapping| Some(mapping.of_queue()?.on_failure.is_none() && !mapping.has_on_success),
+        admits: |mapping| Some(mapping.of_queue()?.destination_config == DestinationConfig::default()),
     },
     Rule {
         claim: "the function's role may receive from and delete in the queue",
@@ -368,14 +484,54 @@ pub const MAPPING_RULES: &[Rule<MappingSettings>] = &[
         },
     },
     Rule {
+        claim: "the stream is there",
+        parameter: "EventSourceArn",
+        code: InvalidParameterValueException,
+        words: Some("Stream not found: <arn>"),
+        source: Fact("stream_mapping/stream-unknown-stream"),
+        admits: |mapping| mapping.of_stream()?.looked_up.is_source_known,
+    },
+    Rule {
+        claim: "the queue is there",
+        parameter: "EventSourceArn",
+        code: InvalidParameterValueException,
+        words: Some(
+            "Error occurred while ReceiveMessage. SQS Error Code: AWS.SimpleQueueService.NonExistentQueue. SQS Error \
+             Message: The specified queue does not exist.",
+        ),
+        source: Fact("sqs_mapping/sqs-mapping-unknown-queue"),
+        admits: |mapping| mapping.of_queue()?.looked_up.is_source_known,
+    },
+    Rule {
+        claim: "a source has one mapping to a function",
+        parameter: "FunctionName",
+        code: ResourceConflictException,
+        words: None,
+        source: Fact("sqs_mapping/sqs-mapping-duplicate"),
+        admits: |mapping| {
+            let is_same = |(source, function): &(String, String)| {
+                *source == mapping.event_source_arn && *function == mapping.function_name
+            };
+            Some(!mapping.looked_up.mappings.iter().any(is_same))
+        },
+    },
+    Rule {
+        claim: "a filter's pattern is a JSON object of lists",
+        parameter: "FilterCriteria",
+        code: InvalidParameterValueException,
+        words: Some("Invalid filter pattern definition."),
+        source: Fact("sqs_mapping/sqs-mapping-invalid-filter"),
+        admits: |mapping| Some(mapping.filter_criteria.filters.iter().all(|filter| filter.members().is_some())),
+    },
+    Rule {
         claim: "the only response type is ReportBatchItemFailures",
         parameter: "FunctionResponseTypes",
         code: ValidationException,
         words: None,
         source: MAPPING_PAGE,
         admits: |mapping| {
-            let types = &mapping.response_types;
-            (!types.is_empty()).then(|| types.iter().all(|response_type| response_type == "ReportBatchItemFailures"))
+            let types = &mapping.function_response_types;
+            (!types.is_empty()).then(|| types.iter().all(|response_type| response_type == REPORT_BATCH_ITEM_FAILURES))
         },
     },
 ];

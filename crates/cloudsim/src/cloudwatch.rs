@@ -8,10 +8,10 @@ mod series;
 #[cfg(test)]
 mod tests;
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
-use strum::IntoStaticStr;
 use thiserror::Error;
 
 use self::series::{Periods, Series, Statistic};
@@ -125,8 +125,10 @@ pub struct MetricDataRequest {
 pub struct MetricDataResult {
     pub id: String,
     pub label: String,
-    pub timestamps_ms: Vec<u64>,
-    pub values: Vec<f64>,
+    /// Oldest first or newest first, as asked.
+    pub points: Vec<(u64, f64)>,
+    /// The units of the data in the span, where there are several: the points are of the first.
+    pub units: Vec<String>,
 }
 
 /// Asks `ListMetrics`; absent parts match everything.
@@ -153,33 +155,53 @@ pub struct MetricPage {
 }
 
 /// Refuses a CloudWatch call, as AWS does.
-#[derive(Debug, Clone, PartialEq, Eq, Error, IntoStaticStr)]
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum CloudWatchError {
-    #[error("the parameter {parameter} is invalid: {reason}")]
+    #[error("The value for parameter {parameter} is invalid: {reason}.")]
     InvalidParameterValue { parameter: &'static str, reason: &'static str },
-    #[error("the parameters must not be combined so: {reason}")]
-    InvalidParameterCombination { reason: &'static str },
-    #[error("the parameter {parameter} is required")]
+    #[error("The parameter StartTime must be less than the parameter EndTime.")]
+    EmptySpan,
+    /// The same in the words of `GetMetricData`.
+    #[error("The parameter EndTime must be greater than StartTime.")]
+    EndBeforeStart,
+    #[error("The parameter StartTime must not equal parameter EndTime.")]
+    EndAtStart,
+    #[error("Must specify either Statistics or ExtendedStatistics")]
+    NoStatistics,
+    /// The number of the datum, from 1.
+    #[error("The parameters MetricData.member.{0}.Values and MetricData.member.{0}.Counts must be of the same size.")]
+    DifferentSizes(usize),
+    /// The number of the datum, from 1, and what excludes its value.
+    #[error(
+        "The parameters MetricData.member.{0}.Value and MetricData.member.{0}.{1} are mutually exclusive and you have \
+         specified both."
+    )]
+    ValueBeside(usize, &'static str),
+    #[error(
+        "You have requested up to {0} datapoints, which exceeds the limit of {DATAPOINTS_MAX}. You may reduce the \
+         datapoints requested by increasing Period, or decreasing the time range."
+    )]
+    TooManyDatapoints(u64),
+    #[error("The parameter {parameter} is required.")]
     MissingParameter { parameter: &'static str },
-    #[error("the next token is invalid")]
+    #[error("The next token is invalid.")]
     InvalidNextToken,
 }
 
 impl CloudWatchError {
-    /// Returns the code of the query protocol.
+    /// Returns the shape's name of the JSON and CBOR protocols, then the code of the query protocol.
     #[must_use]
-    pub fn query_code(&self) -> &'static str {
-        self.into()
-    }
-
-    /// Returns the shape name of the JSON and CBOR protocols.
-    #[must_use]
-    pub fn shape_name(&self) -> &'static str {
+    pub fn codes(&self) -> (&'static str, &'static str) {
         match self {
-            Self::InvalidParameterValue { .. } => "InvalidParameterValueException",
-            Self::InvalidParameterCombination { .. } => "InvalidParameterCombinationException",
-            Self::MissingParameter { .. } => "MissingRequiredParameterException",
-            Self::InvalidNextToken => "InvalidNextToken",
+            Self::InvalidParameterValue { .. } | Self::EmptySpan | Self::DifferentSizes(_) => {
+                ("InvalidParameterValueException", "InvalidParameterValue")
+            }
+            Self::ValueBeside(..) | Self::TooManyDatapoints(_) | Self::NoStatistics => {
+                ("InvalidParameterCombinationException", "InvalidParameterCombination")
+            }
+            Self::EndBeforeStart | Self::EndAtStart => ("ValidationError", "ValidationError"),
+            Self::MissingParameter { .. } => ("MissingRequiredParameterException", "MissingParameter"),
+            Self::InvalidNextToken => ("InvalidNextToken", "InvalidNextToken"),
         }
     }
 }
@@ -206,17 +228,18 @@ impl MetricStore {
     /// from there. (CloudWatch API reference, `GetMetricStatistics`.)
     pub fn get_metric_statistics(&self, request: &StatisticsRequest) -> Result<Vec<Datapoint>, CloudWatchError> {
         if request.statistics.is_empty() {
-            return Err(CloudWatchError::MissingParameter { parameter: "Statistics" });
+            return Err(CloudWatchError::NoStatistics);
         }
         let parsed = request.statistics.iter().map(|name| Ok((name, Statistic::parse(name)?)));
         let statistics: Vec<(&String, Statistic)> = parsed.collect::<Result<_, _>>()?;
+        if span(request.start_ms, request.end_ms) != Ordering::Less {
+            return Err(CloudWatchError::EmptySpan);
+        }
         let mut periods = periods(request.start_ms, request.end_ms, request.period_seconds)?;
         periods.origin_ms = periods.start_ms;
         let count = (request.end_ms - request.start_ms).div_ceil(periods.period_ms);
         if count > DATAPOINTS_MAX {
-            return Err(CloudWatchError::InvalidParameterCombination {
-                reason: "more than 1440 datapoints requested; narrow the time or widen the period",
-            });
+            return Err(CloudWatchError::TooManyDatapoints(count));
         }
         if let Some(unit) = &request.unit {
             rules::check_unit(unit)?;
@@ -229,7 +252,7 @@ impl MetricStore {
             if request.unit.as_deref().is_some_and(|wanted| wanted != unit) {
                 continue;
             }
-            for (timestamp_ms, bucket) in series.aggregate(Some(unit), periods) {
+            for (timestamp_ms, bucket) in series.aggregate(unit, periods) {
                 let known = statistics.iter().filter_map(|(name, statistic)| {
                     let value = bucket.statistic(*statistic)?;
                     Some(((*name).clone(), value))
@@ -241,10 +264,15 @@ impl MetricStore {
         Ok(datapoints)
     }
 
-    /// Answers metric queries; periods lie on multiples of their length since the epoch. Without a
-    /// unit, data of all units is taken together.
+    /// Answers metric queries; periods lie on multiples of their length since the epoch. Without a unit the first of
+    /// those that the data has is answered; which one it is on AWS is not promised.
     pub fn get_metric_data(&self, request: &MetricDataRequest) -> Result<Vec<MetricDataResult>, CloudWatchError> {
         check_queries(&request.queries)?;
+        match span(request.start_ms, request.end_ms) {
+            Ordering::Less => {}
+            Ordering::Equal => return Err(CloudWatchError::EndAtStart),
+            Ordering::Greater => return Err(CloudWatchError::EndBeforeStart),
+        }
         let mut results = Vec::new();
         for query in &request.queries {
             let statistic = Statistic::parse(&query.stat)?;
@@ -255,24 +283,26 @@ impl MetricStore {
             if !query.return_data {
                 continue;
             }
-            let buckets = self
-                .series
-                .get(&key(&query.metric))
-                .map(|series| series.aggregate(query.unit.as_deref(), periods))
-                .unwrap_or_default();
-            let mut points: Vec<(u64, f64)> = buckets
-                .into_iter()
-                .filter_map(|(time_ms, bucket)| Some((time_ms, bucket.statistic(statistic)?)))
-                .collect();
+            let series = self.series.get(&key(&query.metric));
+            let mut by_unit = BTreeMap::new();
+            for (series, unit) in series.into_iter().flat_map(|series| series.units().map(move |unit| (series, unit))) {
+                if query.unit.as_deref().is_none_or(|wanted| wanted == unit) {
+                    by_unit.insert(unit, series.aggregate(unit, periods));
+                }
+            }
+            by_unit.retain(|_, buckets| !buckets.is_empty());
+            let units = by_unit.keys().map(|unit| (*unit).to_owned()).collect();
+            let buckets = by_unit.into_values().next().unwrap_or_default().into_iter();
+            let mut points: Vec<(u64, f64)> =
+                buckets.filter_map(|(time_ms, bucket)| Some((time_ms, bucket.statistic(statistic)?))).collect();
             if request.newest_first {
                 points.reverse();
             }
-            let (timestamps_ms, values) = points.into_iter().unzip();
             results.push(MetricDataResult {
                 id: query.id.clone(),
-                label: query.label.clone().unwrap_or_else(|| query.metric.name.clone()),
-                timestamps_ms,
-                values,
+                label: query.label(&request.queries),
+                points,
+                units,
             });
         }
         Ok(results)
@@ -306,6 +336,22 @@ impl MetricStore {
     }
 }
 
+impl MetricDataQuery {
+    /// Returns the label asked for, or the name of the metric with what tells its queries apart.
+    fn label(&self, queries: &[Self]) -> String {
+        let is_same_metric = |query: &&Self| key(&query.metric) == key(&self.metric);
+        let others: Vec<&Self> = queries.iter().filter(is_same_metric).collect();
+        let mut label = self.metric.name.clone();
+        if others.iter().any(|other| other.stat != self.stat) {
+            label = format!("{label} {}", self.stat);
+        }
+        if others.iter().any(|other| other.period_seconds != self.period_seconds) {
+            label = format!("{label} {}", self.period_seconds);
+        }
+        self.label.clone().unwrap_or(label)
+    }
+}
+
 impl ListMetricsRequest {
     fn matches(&self, metric: &Metric) -> bool {
         let has = |filter: &DimensionFilter| {
@@ -336,11 +382,13 @@ fn key(metric: &Metric) -> String {
     key
 }
 
-/// Checks a span and returns its periods, on multiples of their length since the epoch.
+/// Compares the start of a span with its end, in whole seconds.
+fn span(start_ms: u64, end_ms: u64) -> Ordering {
+    (start_ms / MS_PER_SECOND).cmp(&(end_ms / MS_PER_SECOND))
+}
+
+/// Returns the periods of a span, on multiples of their length since the epoch.
 fn periods(start_ms: u64, end_ms: u64, period_seconds: u32) -> Result<Periods, CloudWatchError> {
-    if start_ms >= end_ms {
-        return Err(rules::refused("StartTime", "must be before EndTime"));
-    }
     let is_period = matches!(period_seconds, 1 | 5 | 10 | 20 | 30)
         || (period_seconds > 0 && period_seconds.is_multiple_of(SECONDS_PER_MINUTE));
     if !is_period {

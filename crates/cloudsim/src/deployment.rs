@@ -11,7 +11,10 @@ use serde_json::{Value, json};
 
 use crate::{
     Account,
-    mapping::{QueueMappingConfig, StreamMappingConfig},
+    admission::{
+        Destination, DestinationConfig, FilterCriteria, LookedUp, MappingSettings, REPORT_BATCH_ITEM_FAILURES,
+        ScalingConfig,
+    },
     sqs::QueueAttributes,
 };
 
@@ -114,30 +117,42 @@ impl Deployment {
 
     /// Returns the mapping that feeds the processor from the events queue.
     #[must_use]
-    pub fn queue_mapping(&self) -> QueueMappingConfig {
-        QueueMappingConfig {
-            queue_name: self.project.events_queue(),
-            batch_size: 10,
-            concurrency_max: 10,
-            function_timeout_seconds: PROCESSOR_TIMEOUT_SECONDS,
-            report_batch_item_failures: true,
+    pub fn queue_mapping(&self) -> MappingSettings {
+        let function_timeout_seconds = Some(PROCESSOR_TIMEOUT_SECONDS.into());
+        MappingSettings {
+            event_source_arn: self.queue_arn(&self.project.events_queue()),
+            function_name: self.function_arn(&self.function_name(Role::Processor)),
+            batch_size: Some(10),
+            scaling_config: ScalingConfig { maximum_concurrency: Some(10) },
+            function_response_types: vec![REPORT_BATCH_ITEM_FAILURES.to_owned()],
+            looked_up: LookedUp { function_timeout_seconds, ..LookedUp::default() },
+            ..MappingSettings::default()
         }
     }
 
     /// Returns the mapping that feeds the projector from the events table's stream. Unlike on AWS it has no batching
     /// window: there the window saves calls that cost money, on a laptop nobody wants to wait for the numbers.
     #[must_use]
-    pub fn stream_mapping(&self, stream_arn: String) -> StreamMappingConfig {
-        StreamMappingConfig {
-            function_arn: self.function_arn(&self.project.projector()),
-            stream_arn,
-            batch_size: 1_000,
-            event_names: None,
-            tumbling_window_seconds: Some(60),
-            report_batch_item_failures: true,
-            bisect_batch_on_function_error: false,
-            maximum_retry_attempts: None,
-            maximum_record_age_seconds: Some(22 * 3_600),
+    pub fn stream_mapping(&self, stream_arn: String) -> MappingSettings {
+        let failures = Some(self.queue_arn(&self.project.failures_queue()));
+        MappingSettings {
+            event_source_arn: stream_arn,
+            function_name: self.function_arn(&self.function_name(Role::Projector)),
+            batch_size: Some(1_000),
+            maximum_batching_window_in_seconds: Some(0),
+            parallelization_factor: Some(1),
+            tumbling_window_in_seconds: Some(60),
+            filter_criteria: FilterCriteria::default(),
+            starting_position: Some("TRIM_HORIZON".to_owned()),
+            maximum_retry_attempts: Some(-1),
+            maximum_record_age_in_seconds: Some(22 * 3_600),
+            bisect_batch_on_function_error: Some(false),
+            function_response_types: vec![REPORT_BATCH_ITEM_FAILURES.to_owned()],
+            destination_config: DestinationConfig {
+                on_failure: Destination { destination: failures },
+                ..DestinationConfig::default()
+            },
+            ..MappingSettings::default()
         }
     }
 

@@ -17,10 +17,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use thiserror::Error;
 
-use crate::{admission::Refusal, sqs::SqsError};
+use crate::admission::Refusal;
 
-pub use queue::{QueueCompletion, QueueInvocation, QueueMapping, QueueMappingConfig};
-pub use stream::{Discarded, StreamInvocation, StreamMapping, StreamMappingConfig, StreamPoll, StreamRecord};
+pub use queue::{QueueCompletion, QueueInvocation, QueueMapping};
+pub use stream::{Discarded, StreamInvocation, StreamMapping, StreamPoll, StreamRecord};
 
 /// Is how one invocation of the function ended.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -47,14 +47,10 @@ pub enum MappingError {
     ClosedShard { shard_id: String },
     #[error("AWS refuses such a mapping")]
     Refused(#[from] Refusal),
-    #[error("the queue cannot be read")]
-    Unreadable(#[source] SqsError),
+    #[error("only filters on eventName are modelled")]
+    UnknownFilter,
 }
 
-/// The response type of `FunctionResponseTypes` that makes partial batch responses count.
-const REPORT_BATCH_ITEM_FAILURES: &str = "ReportBatchItemFailures";
-
-const BACK_OFF_MS: u64 = 1_000;
 const BACK_OFF_MS_MAX: u64 = 60_000;
 
 /// Is what a response says about its batch.
@@ -95,13 +91,14 @@ fn item_failures(response: Option<&Value>) -> ItemFailures<'_> {
     if identifiers.is_empty() { ItemFailures::None } else { ItemFailures::Some(identifiers) }
 }
 
-/// Returns the wait before attempt `failures + 1`: a second, doubled each time, at most a minute.
+/// Returns the wait before attempt `failures + 1`: the first one, doubled each time, at most a minute.
 /// AWS names no figures.
-fn back_off_ms(failures: u32) -> u64 {
+fn back_off_ms(first_ms: u64, failures: u32) -> u64 {
     let doublings = failures.saturating_sub(1).min(6);
-    (BACK_OFF_MS << doublings).min(BACK_OFF_MS_MAX)
+    (first_ms << doublings).min(BACK_OFF_MS_MAX)
 }
 
-fn response_types(report_batch_item_failures: bool) -> Vec<String> {
-    report_batch_item_failures.then(|| REPORT_BATCH_ITEM_FAILURES.to_owned()).into_iter().collect()
+/// Returns a setting that is stated and is not -1, which is without limit.
+fn figure(setting: Option<i64>) -> Option<u64> {
+    u64::try_from(setting?).ok()
 }

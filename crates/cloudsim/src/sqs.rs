@@ -15,7 +15,7 @@ mod settings;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, ops::RangeInclusive};
 
 use serde::{Deserialize, Serialize};
 use strum::IntoStaticStr;
@@ -23,11 +23,13 @@ use thiserror::Error;
 
 use self::queue::{IN_FLIGHT_MAX, Queue};
 pub use self::queue::{MessageState, StoredMessage};
+pub use self::rules::DEDUPLICATION_ID_MISSING;
+pub(crate) use self::rules::FIFO_SUFFIX;
 use self::settings::Redrive;
 pub(crate) use self::settings::Settings;
 use crate::Account;
 use crate::attribute;
-use crate::attribute::MessageAttributes;
+use crate::attribute::{MessageAttributes, XML_CHARACTERS};
 use crate::encoding::{md5_hex, uuid};
 
 /// Queue attributes by their AWS names, as text, as `CreateQueue` takes them.
@@ -109,33 +111,66 @@ pub struct ReceivedMessage {
     pub message_attributes: MessageAttributes,
 }
 
-/// Refuses an SQS call, as AWS does.
+/// Refuses an SQS call, as AWS does and in its words where they are known.
 #[derive(Debug, Clone, PartialEq, Eq, Error, IntoStaticStr)]
 pub enum SqsError {
-    #[error("the specified queue does not exist")]
+    #[error("The specified queue does not exist.")]
     QueueDoesNotExist,
-    #[error("a queue already exists with the same name and a different value for attribute {attribute}")]
+    #[error("A queue already exists with the same name and a different value for attribute {attribute}")]
     QueueNameExists { attribute: String },
-    #[error("you must wait 60 seconds after deleting a queue before you can create another with the same name")]
+    #[error("You must wait 60 seconds after deleting a queue before you can create another with the same name.")]
     QueueDeletedRecently,
-    #[error("unknown attribute {name}")]
+    #[error("Unknown Attribute {name}.")]
     InvalidAttributeName { name: String },
-    #[error("invalid value for attribute {name}: {reason}")]
+    #[error("Invalid value for the parameter {name}. Reason: {reason}.")]
     InvalidAttributeValue { name: String, reason: &'static str },
-    #[error("the message contains characters outside the allowed set")]
+    #[error("Invalid characters found. Valid unicode characters are {XML_CHARACTERS}")]
     InvalidMessageContents,
-    #[error("value for parameter {parameter} is invalid: {reason}")]
-    InvalidParameterValue { parameter: &'static str, reason: &'static str },
-    #[error("the request must contain the parameter {parameter}")]
+    #[error("{text}")]
+    #[strum(serialize = "InvalidParameterValueException")]
+    InvalidParameterValue { parameter: &'static str, text: String },
+    #[error("The request must contain the parameter {parameter}.")]
+    #[strum(serialize = "MissingRequiredParameterException")]
     MissingParameter { parameter: &'static str },
-    #[error("the input receipt handle is invalid")]
+    #[error("The input receipt handle is invalid.")]
     ReceiptHandleIsInvalid,
-    #[error("the message referred to is not in flight")]
+    #[error("The message referred to isn't in flight.")]
     MessageNotInflight,
-    #[error("too many messages are in flight")]
+    #[error("Too many messages are in flight.")]
     OverLimit,
-    #[error("a purge was requested within the last 60 seconds")]
-    PurgeQueueInProgress,
+    #[error("Only one PurgeQueue operation on {queue_name} is allowed every 60 seconds.")]
+    PurgeQueueInProgress { queue_name: String },
+}
+
+/// A number of a request: its range, and AWS's words for what lies outside.
+#[derive(Debug)]
+pub struct Figure {
+    parameter: &'static str,
+    range: RangeInclusive<i64>,
+    reason: &'static str,
+}
+
+pub const DELAY_SECONDS: Figure =
+    Figure { parameter: "DelaySeconds", range: 0..=900, reason: "DelaySeconds must be >= 0 and <= 900." };
+pub const MESSAGES_MAX: Figure = Figure {
+    parameter: "MaxNumberOfMessages",
+    range: 1..=RECEIVE_MESSAGES_MAX as i64,
+    reason: "Must be between 1 and 10, if provided.",
+};
+pub const VISIBILITY_TIMEOUT: Figure = Figure {
+    parameter: "VisibilityTimeout",
+    range: 0..=VISIBILITY_TIMEOUT_SECONDS_MAX as i64,
+    reason: "Must be >= 0 and <= 43200, if provided.",
+};
+pub const WAIT_SECONDS: Figure =
+    Figure { parameter: "WaitTimeSeconds", range: 0..=20, reason: "Must be >= 0 and <= 20, if provided." };
+
+impl Figure {
+    /// Reads a number that was sent.
+    pub fn read(&self, value: i64) -> Result<u32, SqsError> {
+        let read = u32::try_from(value).ok().filter(|_| self.range.contains(&value));
+        read.ok_or_else(|| invalid_value(self.parameter, &value.to_string(), self.reason))
+    }
 }
 
 impl SqsError {
@@ -154,7 +189,9 @@ impl SqsError {
             Self::QueueNameExists { .. } => "QueueAlreadyExists",
             Self::QueueDeletedRecently => "AWS.SimpleQueueService.QueueDeletedRecently",
             Self::MessageNotInflight => "AWS.SimpleQueueService.MessageNotInflight",
-            Self::PurgeQueueInProgress => "AWS.SimpleQueueService.PurgeQueueInProgress",
+            Self::PurgeQueueInProgress { .. } => "AWS.SimpleQueueService.PurgeQueueInProgress",
+            Self::InvalidParameterValue { .. } => "InvalidParameterValue",
+            Self::MissingParameter { .. } => "MissingParameter",
             _ => self.json_code(),
         }
     }
@@ -191,6 +228,14 @@ impl Sqs {
             return Err(SqsError::QueueDeletedRecently);
         }
         let name_ends_in_fifo = queue_name.ends_with(rules::FIFO_SUFFIX);
+        let wants_fifo = attributes.get("FifoQueue").is_some_and(|flag| flag.eq_ignore_ascii_case("true"));
+        if wants_fifo && !name_ends_in_fifo {
+            return Err(refused(
+                "QueueName",
+                "The name of a FIFO queue can only include alphanumeric characters, hyphens, or underscores, must end \
+                 with .fifo suffix and be 1 to 80 in length.",
+            ));
+        }
         let settings = Settings { name_ends_in_fifo, ..Settings::default() }.with(attributes)?;
         self.check_redrive(&settings)?;
         let incarnation = self.take_number();
@@ -309,10 +354,8 @@ impl Sqs {
         queue_name: &str,
         request: &ReceiveRequest,
     ) -> Result<Vec<ReceivedMessage>, SqsError> {
-        if !(1..=RECEIVE_MESSAGES_MAX).contains(&request.messages_max) {
-            return Err(refused("MaxNumberOfMessages", "must be between 1 and 10"));
-        }
-        check_visibility_timeout(request.visibility_timeout_seconds.unwrap_or(0))?;
+        MESSAGES_MAX.read(request.messages_max.into())?;
+        VISIBILITY_TIMEOUT.read(request.visibility_timeout_seconds.unwrap_or(0).into())?;
         if self.queue(now_ms, queue_name)?.next_free().is_none() {
             return Ok(Vec::new());
         }
@@ -332,13 +375,12 @@ impl Sqs {
         Ok(received)
     }
 
-    /// Deletes a message by the handle of its latest receive.
+    /// Deletes a message by a handle.
     ///
     /// A message that is gone already is fine. On a FIFO queue a handle whose visibility timeout is
-    /// over, or that a later receive replaced, is refused as expired. On a standard queue a replaced
-    /// handle is accepted and deletes nothing, and the latest one works even after its timeout.
-    /// (SQS API reference, `DeleteMessage`; AWS re:Post, "receive a ReceiptHandleIsInvalid or
-    /// InvalidParameterValue error".)
+    /// over, or that a later receive replaced, is refused as expired. On a standard queue every
+    /// handle works, after its timeout too; the reference promises that of the latest one only, the
+    /// recordings show it of all.
     pub fn delete_message(&mut self, now_ms: u64, queue_name: &str, receipt_handle: &str) -> Result<(), SqsError> {
         let queue = self.queue(now_ms, queue_name)?;
         let receipt = Receipt::parse(queue.incarnation, receipt_handle)?;
@@ -347,18 +389,17 @@ impl Sqs {
         };
         let is_latest = stored.receipt == receipt.number;
         if queue.settings.is_fifo && !(is_latest && stored.state.is_in_flight()) {
-            return Err(refused("ReceiptHandle", "the receipt handle has expired"));
+            return Err(invalid_value("ReceiptHandle", receipt_handle, "The receipt handle has expired."));
         }
-        if is_latest {
-            queue.remove(receipt.slot);
-        }
+        queue.remove(receipt.slot);
         Ok(())
     }
 
     /// Sets a new visibility timeout, counted from now; 0 makes the message visible at once.
     ///
-    /// Refuses a replaced handle, a message that is not in flight, and more than 12 hours since the
-    /// receive. (SQS API reference, `ChangeMessageVisibility`.)
+    /// Refuses a message that is gone and more than 12 hours since the receive, on a FIFO queue also a
+    /// replaced handle and a message that is not in flight. (SQS API reference,
+    /// `ChangeMessageVisibility`; standard queues take older handles and late calls, as recorded.)
     pub fn change_visibility(
         &mut self,
         now_ms: u64,
@@ -366,20 +407,21 @@ impl Sqs {
         receipt_handle: &str,
         visibility_timeout_seconds: u32,
     ) -> Result<(), SqsError> {
-        check_visibility_timeout(visibility_timeout_seconds)?;
+        VISIBILITY_TIMEOUT.read(visibility_timeout_seconds.into())?;
         let queue = self.queue(now_ms, queue_name)?;
         let receipt = Receipt::parse(queue.incarnation, receipt_handle)?;
-        let unavailable = "message does not exist or is not available for visibility timeout change";
-        let stored = queue.messages.get(&receipt.slot).filter(|stored| stored.receipt == receipt.number);
-        let stored = stored.ok_or(refused("ReceiptHandle", unavailable))?;
-        if !stored.state.is_in_flight() {
+        let unavailable = "Message does not exist or is not available for visibility timeout change.";
+        let is_fifo = queue.settings.is_fifo;
+        let stored = queue.messages.get(&receipt.slot).filter(|stored| !is_fifo || stored.receipt == receipt.number);
+        let stored = stored.ok_or_else(|| invalid_value("ReceiptHandle", receipt_handle, unavailable))?;
+        if is_fifo && !stored.state.is_in_flight() {
             return Err(SqsError::MessageNotInflight);
         }
         let timeout_ms = u64::from(visibility_timeout_seconds) * MS_PER_SECOND;
         let latest_ms = stored.received_ms + u64::from(VISIBILITY_TIMEOUT_SECONDS_MAX) * MS_PER_SECOND;
         if now_ms + timeout_ms > latest_ms {
-            let reason = "the total visibility timeout is beyond the limit of 43200 seconds";
-            return Err(refused("VisibilityTimeout", reason));
+            let reason = "Total VisibilityTimeout for the message is beyond the limit [43200 seconds]";
+            return Err(invalid_value("VisibilityTimeout", &visibility_timeout_seconds.to_string(), reason));
         }
         queue.change_visibility(now_ms, receipt.slot, timeout_ms);
         Ok(())
@@ -390,7 +432,7 @@ impl Sqs {
         let queue = self.queue(now_ms, queue_name)?;
         let is_recent = |purged_ms: u64| now_ms < purged_ms + PURGE_AGAIN_AFTER_MS;
         if queue.purged_ms.is_some_and(is_recent) {
-            return Err(SqsError::PurgeQueueInProgress);
+            return Err(SqsError::PurgeQueueInProgress { queue_name: queue_name.to_owned() });
         }
         queue.purged_ms = Some(now_ms);
         queue.purge();
@@ -416,10 +458,6 @@ impl Sqs {
         Ok(u64::from(queue.settings.visibility_timeout_seconds) * MS_PER_SECOND)
     }
 
-    pub(crate) fn is_fifo(&self, queue_name: &str) -> Result<bool, SqsError> {
-        Ok(self.queues.get(queue_name).ok_or(SqsError::QueueDoesNotExist)?.settings.is_fifo)
-    }
-
     /// Returns a queue with everything due applied.
     fn queue(&mut self, now_ms: u64, queue_name: &str) -> Result<&mut Queue, SqsError> {
         let queue = self.queues.get_mut(queue_name).ok_or(SqsError::QueueDoesNotExist)?;
@@ -437,7 +475,7 @@ impl Sqs {
     fn check_redrive(&self, settings: &Settings) -> Result<(), SqsError> {
         match &settings.redrive {
             Some(redrive) if self.dead_letter_queue(redrive).is_none() => {
-                Err(refused("RedrivePolicy", "dead letter target does not exist"))
+                Err(invalid_value("RedrivePolicy", &redrive.to_text(), "Dead letter target does not exist."))
             }
             _ => Ok(()),
         }
@@ -450,7 +488,8 @@ impl Sqs {
     }
 
     /// Puts an exhausted message into its dead-letter queue with id, group, send time and receive
-    /// count. On FIFO its deduplication id becomes the message id and its retention starts anew; on
+    /// count. On FIFO its deduplication id becomes the message id and its retention starts anew, and
+    /// a send with that deduplication id is a duplicate from then on, as recorded; on
     /// standard queues the retention goes on. (SQS developer guide, "Setting-up dead-letter queue
     /// retention" and "Exactly-once processing".)
     fn move_to_dead_letter_queue(&mut self, now_ms: u64, target: &str, mut message: StoredMessage, source_arn: &str) {
@@ -464,6 +503,8 @@ impl Sqs {
             message.request.message_deduplication_id = Some(message.message_id.clone());
             message.sequence_number = Some(sequence_number(number));
             message.enqueued_ms = now_ms;
+            let key = deduplication_key(&queue.settings, &message.request, &message.message_id);
+            queue.sent.remember(now_ms, key, sent_of(&message));
         }
         queue.advance(now_ms);
         queue.insert(now_ms, message, now_ms);
@@ -540,13 +581,6 @@ fn check_same_attributes(settings: &Settings, attributes: &QueueAttributes) -> R
     }
 }
 
-fn check_visibility_timeout(seconds: u32) -> Result<(), SqsError> {
-    if seconds > VISIBILITY_TIMEOUT_SECONDS_MAX {
-        return Err(refused("VisibilityTimeout", "must be between 0 and 43200"));
-    }
-    Ok(())
-}
-
 /// Returns the key under which a send is remembered. Neither id can hold a space, so the two parts
 /// cannot run into each other.
 fn deduplication_key(settings: &Settings, request: &SendRequest, deduplication_id: &str) -> String {
@@ -560,6 +594,21 @@ fn sequence_number(number: u64) -> String {
     (SEQUENCE_NUMBER_BASE + u128::from(number) * SEQUENCE_NUMBER_STEP).to_string()
 }
 
-fn refused(parameter: &'static str, reason: &'static str) -> SqsError {
-    SqsError::InvalidParameterValue { parameter, reason }
+/// Returns what a duplicate of a stored message is answered.
+fn sent_of(message: &StoredMessage) -> Sent {
+    Sent {
+        message_id: message.message_id.clone(),
+        sequence_number: message.sequence_number.clone(),
+        md5_of_body: md5_hex(message.request.body.as_bytes()),
+        md5_of_message_attributes: attribute::md5_of(&message.request.message_attributes),
+        duplicate: false,
+    }
+}
+
+fn refused(parameter: &'static str, text: impl Into<String>) -> SqsError {
+    SqsError::InvalidParameterValue { parameter, text: text.into() }
+}
+
+fn invalid_value(parameter: &'static str, value: &str, reason: &str) -> SqsError {
+    refused(parameter, format!("Value {value} for parameter {parameter} is invalid. Reason: {reason}"))
 }

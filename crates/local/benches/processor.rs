@@ -296,9 +296,9 @@ fn start(program: &Path, endpoint: &str, runtime_api: &str, log: fs::File) -> Ch
 }
 
 async fn invoke(api: &RuntimeApi, payload: String) {
+    let (request_id, timeout) = (uuid::Uuid::new_v4().to_string(), Duration::from_millis(TIMEOUT_MS));
     let deadline_ms = local::state::now_ms() + TIMEOUT_MS;
-    let invocation =
-        Invocation { request_id: uuid::Uuid::new_v4().to_string(), payload: payload.into_bytes(), deadline_ms };
+    let invocation = Invocation { request_id, payload: payload.into_bytes(), timeout, deadline_ms };
     let answer = api.invoke(invocation).await.expect("an answer");
     assert_eq!(answer, br#"{"batchItemFailures":[]}"#);
 }

@@ -1,12 +1,16 @@
 //! The local cloud as a whole: puts the services together, starts and stops them in the right order.
 
-use std::{future::Future, io, path::PathBuf, sync::Arc, time::Duration};
+use std::{io, path::PathBuf, sync::Arc, time::Duration};
 
 use axum::Router;
 use cloudsim::{Account, deployment::Deployment};
 use dynoxide::DynoxideError;
 use ledger::names::Project;
-use tokio::{net::TcpListener, task::JoinSet};
+use tokio::{
+    net::TcpListener,
+    sync::{mpsc, oneshot},
+    task::JoinSet,
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -23,24 +27,18 @@ use crate::{
     state::{DeploymentError, SharedState, State},
 };
 
-/// How long running invocations and requests may take to end when the cloud stops.
+/// How long running invocations and requests may take to end when the cloud stops or is reset.
 const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How to start a local cloud.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Options {
     /// Port of the endpoint on 127.0.0.1; 0 takes a free one.
     pub port: u16,
     /// Where to keep state; without it everything is in memory.
     pub data_directory: Option<PathBuf>,
     pub project: Project,
-    pub region: String,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self { port: 0, data_directory: None, project: Project::default(), region: Account::default().region }
-    }
+    pub account: Account,
 }
 
 /// A running local cloud. Dropping it stops it at once and without a last snapshot; see [`Cloud::stop`].
@@ -67,7 +65,11 @@ pub enum StartError {
         "the data directory was made in region {made}: start with AWS_REGION={made}, or choose another with --data-dir"
     )]
     OtherRegion { made: String },
-    #[error("the database did not start")]
+    #[error(
+        "the data directory was made for account {made}: start with --account-id {made}, or choose another with --data-dir"
+    )]
+    OtherAccount { made: String },
+    #[error("the database failed")]
     DynamoDb(#[from] DynamoDbError),
     #[error("the tables were not created")]
     Tables(#[from] DynoxideError),
@@ -84,41 +86,37 @@ impl Cloud {
     pub async fn start(options: Options) -> Result<Self, StartError> {
         let (listener, endpoint_url) = listen(options.port, "--port").await?;
         let data_directory = options.data_directory.as_deref().map(DataDirectory::open).transpose()?.map(Arc::new);
-        // The account's id is the one that `dynoxide` has built in.
-        let account = Account { region: options.region, ..Account::default() };
-        let deployment = Deployment { project: options.project, account, endpoint_url };
+        let deployment = Deployment { project: options.project, account: options.account, endpoint_url };
 
         let serving = CancellationToken::new();
         let database_file = data_directory.as_ref().map(|directory| directory.database_file());
         let stop_serving = serving.clone().cancelled_owned();
-        let dynamodb = DynamoDb::start(database_file.as_deref(), &deployment.account.region, stop_serving).await?;
-        for table in deployment.tables() {
-            dynamodb.create_table_if_absent(table)?;
-        }
+        let dynamodb = DynamoDb::start(database_file.as_deref(), &deployment.account, stop_serving).await?;
+        create_tables(&deployment, &dynamodb)?;
         let saved = data_directory.as_deref().map(DataDirectory::load).transpose()?.flatten();
+        let (resets, asked) = mpsc::channel(1);
         let state = match saved {
-            Some(state) if state.region != deployment.account.region => {
-                return Err(StartError::OtherRegion { made: state.region });
+            Some(state) if state.account.region != deployment.account.region => {
+                return Err(StartError::OtherRegion { made: state.account.region });
+            }
+            Some(state) if state.account.id != deployment.account.id => {
+                return Err(StartError::OtherAccount { made: state.account.id });
             }
             Some(state) => state,
-            None => State::new(&deployment, dynamodb.stream_arn(&deployment.project.events_table())?)?,
+            None => new_state(&deployment, &dynamodb)?,
         };
         let services = Arc::new(Services {
             shared: SharedState::new(state),
             deployment,
             dynamodb,
             functions: Functions::default(),
+            resets,
             closing: CancellationToken::new(),
         });
 
         let mut cloud = Self { services, data_directory, pollers: JoinSet::new(), servers: JoinSet::new(), serving };
         cloud.serve(listener, endpoint::router(cloud.services.clone()));
-        cloud.poll(mappings::drive_queue);
-        cloud.poll(mappings::drive_stream);
-        cloud.poll(sweep_ttl);
-        if let Some(directory) = cloud.data_directory.clone() {
-            cloud.poll(move |services, closing| keep_snapshots(services, directory, closing));
-        }
+        cloud.pollers.spawn(work_until_closed(cloud.services.clone(), cloud.data_directory.clone(), asked));
         Ok(cloud)
     }
 
@@ -207,13 +205,6 @@ impl Cloud {
             }
         });
     }
-
-    fn poll<F>(&mut self, poller: impl FnOnce(Arc<Services>, CancellationToken) -> F)
-    where
-        F: Future<Output = ()> + Send + 'static,
-    {
-        self.pollers.spawn(poller(self.services.clone(), self.services.closing.clone()));
-    }
 }
 
 impl Drop for Cloud {
@@ -231,6 +222,62 @@ async fn listen(port: u16, option: &'static str) -> Result<(TcpListener, String)
     let listener = TcpListener::bind(("127.0.0.1", port)).await.map_err(refused)?;
     let url = format!("http://{}", listener.local_addr().map_err(refused)?);
     Ok((listener, url))
+}
+
+/// Runs the mappings and all else that happens by itself; for a reset it is stopped and started anew.
+async fn work_until_closed(
+    services: Arc<Services>,
+    data_directory: Option<Arc<DataDirectory>>,
+    mut resets: mpsc::Receiver<oneshot::Sender<()>>,
+) {
+    loop {
+        let stopping = services.closing.child_token();
+        let mut work = JoinSet::new();
+        work.spawn(mappings::drive_queue(services.clone(), stopping.clone()));
+        work.spawn(mappings::drive_stream(services.clone(), stopping.clone()));
+        work.spawn(sweep_ttl(services.clone(), stopping.clone()));
+        if let Some(directory) = data_directory.clone() {
+            work.spawn(keep_snapshots(services.clone(), directory, stopping.clone()));
+        }
+        let asked = services.closing.run_until_cancelled(resets.recv()).await.flatten();
+        stopping.cancel();
+        // Running invocations may end, so that what they still write is forgotten with the rest.
+        end(&mut work).await;
+        let Some(asked) = asked else { return };
+        match reset(&services, data_directory.as_deref()).await {
+            // Whoever asked may have gone.
+            Ok(()) => drop(asked.send(())),
+            Err(error) => tracing::error!(error = &error as &dyn std::error::Error, "the reset failed"),
+        }
+    }
+}
+
+/// Forgets everything but the functions. The snapshot goes first: without one a start makes the state anew.
+async fn reset(services: &Services, data_directory: Option<&DataDirectory>) -> Result<(), StartError> {
+    let Services { shared, deployment, dynamodb, .. } = services;
+    if let Some(directory) = data_directory {
+        directory.forget()?;
+    }
+    let idle = dynamodb.idle().await;
+    dynamodb.delete_tables()?;
+    create_tables(deployment, dynamodb)?;
+    let new = new_state(deployment, dynamodb)?;
+    shared.change(|state, _| *state = new);
+    drop(idle);
+    shared.touch_tables();
+    match data_directory {
+        Some(directory) => Ok(directory.save(&shared.look(|state, _| state.clone()))?),
+        None => Ok(()),
+    }
+}
+
+fn create_tables(deployment: &Deployment, dynamodb: &DynamoDb) -> Result<(), DynoxideError> {
+    deployment.tables().into_iter().try_for_each(|table| dynamodb.create_table_if_absent(table))
+}
+
+fn new_state(deployment: &Deployment, dynamodb: &DynamoDb) -> Result<State, StartError> {
+    let stream_arn = dynamodb.stream_arn(&deployment.project.events_table())?;
+    Ok(State::new(deployment, stream_arn)?)
 }
 
 async fn sweep_ttl(services: Arc<Services>, closing: CancellationToken) {

@@ -81,6 +81,20 @@ impl DataDirectory {
         Ok(Some(state))
     }
 
+    /// Removes the snapshot, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be removed.
+    pub(crate) fn forget(&self) -> Result<(), DataDirectoryError> {
+        match fs::remove_file(self.snapshot_file()) {
+            Err(source) if source.kind() != io::ErrorKind::NotFound => {
+                Err(DataDirectoryError::Unwritable { path: self.path.clone(), source })
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Writes a snapshot: whole or not at all.
     ///
     /// # Errors

@@ -1,4 +1,5 @@
-//! The one listener: finds out which service a request is for and in which protocol, and hands it over.
+//! The one listener: finds out which service a request is for and in which protocol, and hands it over. Here too are
+//! the reset and the one operation of STS.
 //!
 //! Json clients name the service in `x-amz-target`, CBOR clients and Lambda in the path, awsQuery clients only in the
 //! scope of their signature or by the API version. Signatures are not checked.
@@ -6,24 +7,33 @@
 use std::sync::Arc;
 
 use axum::{
-    Router,
+    Json, Router,
     body::Bytes,
     extract::{Request, State},
     http::{HeaderMap, Method, StatusCode},
     response::{IntoResponse, Response},
 };
+use serde_json::{Value, json};
 
 use crate::{
-    lambda::api,
+    lambda::{api, listing},
     service::{
         cloudwatch, sns, sqs,
-        wire::{ApiError, cbor, json, query},
+        wire::{
+            ApiError, QUERY_ERROR, cbor, json,
+            query::{self, Form},
+        },
     },
     services::Services,
 };
 
 /// Bytes of a request: DynamoDB takes 16 MB, the others less.
 const BODY_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// Not of AWS: see [`Services::reset`].
+const RESET_PATH: &str = "/api/v1/reset";
+
+const STS_NAMESPACE: &str = "https://sts.amazonaws.com/doc/2011-06-15/";
 
 const CBOR_PATH_PREFIX: &str = "/service/GraniteServiceVersion20100801/operation/";
 
@@ -46,17 +56,25 @@ async fn answer(State(services): State<Arc<Services>>, request: Request) -> Resp
         Destination::Health => {
             "the local cloud is up; the AWS SDKs and the AWS CLI find it by AWS_ENDPOINT_URL\n".into_response()
         }
-        Destination::Lambda(path) => api::serve(&services.functions, &head.method, path, &head.headers, body).await,
+        Destination::Reset => match services.reset().await {
+            Ok(()) => Json(json!({})).into_response(),
+            Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),
+        },
+        Destination::LambdaListing(path) => listing::serve(&services, path, head.uri.query().unwrap_or_default()),
+        Destination::Lambda(path) => api::serve(&services, &head.method, path, &head.headers, body).await,
         Destination::CloudWatchCbor(operation) => {
             let input = cbor::unpack(&head.headers, body).and_then(|body| cbor::decode(&body));
-            cbor::encode(input.and_then(|input| cloudwatch::call(&services.shared, operation, input)))
+            let answer = input.and_then(|input| cloudwatch::call(&services.shared, operation, input));
+            in_asked_mode(&head.headers, cbor::encode_in(cloudwatch::ERROR_NAMESPACE, answer))
         }
         Destination::CloudWatchJson(operation) => {
             let input = cbor::unpack(&head.headers, body).and_then(|body| json::decode(&body));
-            json::encode(input.and_then(|input| cloudwatch::call(&services.shared, operation, input)))
+            let answer = input.and_then(|input| cloudwatch::call(&services.shared, operation, input));
+            in_asked_mode(&head.headers, json::encode_in(cloudwatch::ERROR_NAMESPACE, answer))
         }
         Destination::Sqs(operation) => {
-            let answer = async { sqs::call(&services, operation, json::decode(&body)?).await };
+            let trace_header = head.headers.get("x-amzn-trace-id").and_then(|value| value.to_str().ok());
+            let answer = async { sqs::call(&services, operation, trace_header, json::decode(&body)?).await };
             json::encode(answer.await)
         }
         Destination::DynamoDb(operation) => {
@@ -74,6 +92,14 @@ async fn answer(State(services): State<Arc<Services>>, request: Request) -> Resp
     }
 }
 
+/// CloudWatch names an error's older code only to clients that ask for it.
+fn in_asked_mode(headers: &HeaderMap, mut response: Response) -> Response {
+    if text(headers, "x-amzn-query-mode") != "true" {
+        response.headers_mut().remove(QUERY_ERROR);
+    }
+    response
+}
+
 fn answer_query(services: &Services, service: &str, headers: &HeaderMap, body: Bytes) -> Response {
     let form = match cbor::unpack(headers, body).and_then(|body| query::decode(&body)) {
         Ok(form) => form,
@@ -87,15 +113,27 @@ fn answer_query(services: &Services, service: &str, headers: &HeaderMap, body: B
             let answer = cloudwatch::call(&services.shared, &form.action, form.input);
             query::encode(&form.action, cloudwatch::NAMESPACE, answer)
         }
+        ("sts", _) | ("", "2011-06-15") => query::encode(&form.action, STS_NAMESPACE, caller_identity(services, &form)),
         _ => query::encode(&form.action, "", Err(ApiError::unknown_operation(service, &form.action))),
     }
+}
+
+/// The account; whoever calls is its root user.
+fn caller_identity(services: &Services, form: &Form) -> Result<Value, ApiError> {
+    if form.action != "GetCallerIdentity" {
+        return Err(ApiError::unknown_operation("STS", &form.action));
+    }
+    let id = &services.deployment.account.id;
+    Ok(json!({"Account": id, "Arn": format!("arn:aws:iam::{id}:root"), "UserId": id}))
 }
 
 /// Where a request goes.
 #[derive(Debug, PartialEq, Eq)]
 enum Destination<'a> {
     Health,
-    /// The rest of the path.
+    Reset,
+    /// The rest of the path, here and below.
+    LambdaListing(&'a str),
     Lambda(&'a str),
     /// An operation, here and below.
     CloudWatchCbor(&'a str),
@@ -109,6 +147,14 @@ enum Destination<'a> {
 
 impl<'a> Destination<'a> {
     fn find(method: &Method, path: &'a str, headers: &'a HeaderMap) -> Self {
+        if method == Method::POST && path == RESET_PATH {
+            return Destination::Reset;
+        }
+        if method == Method::GET
+            && let Some(rest) = path.strip_prefix(listing::PATH_PREFIX)
+        {
+            return Destination::LambdaListing(rest);
+        }
         if let Some(rest) = path.strip_prefix(api::PATH_PREFIX) {
             return Destination::Lambda(rest);
         }

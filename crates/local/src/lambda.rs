@@ -4,6 +4,7 @@ pub(crate) mod api;
 pub mod function;
 pub mod functions;
 pub mod invocation;
+pub(crate) mod listing;
 pub(crate) mod mappings;
 pub mod process;
 pub mod runtime_api;

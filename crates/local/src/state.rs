@@ -13,6 +13,7 @@ use std::{
 };
 
 use cloudsim::{
+    Account,
     cloudwatch::MetricStore,
     deployment::Deployment,
     mapping::{MappingError, QueueMapping, StreamMapping},
@@ -28,8 +29,8 @@ const PUBLISHED_MAX: usize = 1_000;
 /// Everything that a snapshot holds.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct State {
-    /// Region of every ARN in here.
-    pub region: String,
+    /// Part of every ARN in here.
+    pub account: Account,
     pub sqs: Sqs,
     /// Tags by queue name.
     pub queue_tags: BTreeMap<String, BTreeMap<String, String>>,
@@ -71,9 +72,9 @@ impl State {
         }
         let queue_mapping = QueueMapping::new(deployment.queue_mapping(), &sqs)?;
         let mut sns = Sns::new(account.clone());
-        sns.create_topic(&deployment.project.alerts_topic(), &BTreeMap::new())?;
+        sns.create_topic(&deployment.project.alerts_topic(), &BTreeMap::new(), &BTreeMap::new())?;
         Ok(Self {
-            region: account.region.clone(),
+            account: account.clone(),
             sqs,
             queue_tags: BTreeMap::new(),
             sns,

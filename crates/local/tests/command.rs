@@ -17,7 +17,13 @@ const LIMIT: Duration = Duration::from_secs(150);
 
 fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_local"));
-    command.args(arguments).env_remove("RUST_LOG").env_remove("AWS_REGION").stdin(Stdio::null()).kill_on_drop(true);
+    command
+        .args(arguments)
+        .env_remove("RUST_LOG")
+        .env_remove("AWS_REGION")
+        .env_remove("AWS_ACCOUNT_ID")
+        .stdin(Stdio::null())
+        .kill_on_drop(true);
     command
 }
 
@@ -60,10 +66,11 @@ async fn bad_usage_is_one_line_that_says_what_to_do() {
     let stop = format!("port {port} is in use: stop the program that uses it, or choose another with");
     let (endpoint, page) = (format!("{stop} --port "), format!("{stop} --page-port "));
     let unwritable = format!("cannot write to the data directory {file}: choose another with --data-dir");
-    let cases: [(&[&str], &str); 7] = [
+    let cases: [(&[&str], &str); 8] = [
         (&["--bogus"], "--help"),
         (&["--invalid-ratio", "1.5"], "a number from 0 to 1"),
         (&["--seed-rate", "0"], "1..=1000"),
+        (&["--account-id", "12345678901x"], "twelve digits"),
         (&["--json"], "--once"),
         (&["--port", &port], &endpoint),
         (&["--port", "0", "--page-port", &port], &page),

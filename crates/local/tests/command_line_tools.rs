@@ -4,7 +4,8 @@ mod support;
 
 use std::time::Duration;
 
-use local::{Cloud, Function};
+use cloudsim::Account;
+use local::{Cloud, Function, Options};
 use serde_json::{Value, json};
 use support::{cloud, missing_tool};
 use tokio::process::Command;
@@ -40,7 +41,10 @@ async fn aws(cloud: &Cloud, arguments: &[&str]) -> Result<Value, String> {
 
 /// A cloud, if there is the CLI to speak to it.
 async fn cloud_for_cli() -> Option<Cloud> {
-    let cloud = cloud().await;
+    with_cli(cloud().await).await
+}
+
+async fn with_cli(cloud: Cloud) -> Option<Cloud> {
     let found = run(&cloud, "aws", &["--version"]).await.is_ok_and(|output| output.status.success());
     if !found {
         missing_tool("the AWS CLI", "`pip install awscli` brings it");
@@ -106,6 +110,51 @@ async fn the_cli_reads_the_tables_and_the_topic() {
     let missing =
         aws(&cloud, &["sns", "publish", "--topic-arn", &format!("{arn}x"), "--message", "m"]).await.unwrap_err();
     assert!(missing.contains("NotFound"), "{missing}");
+}
+
+#[tokio::test]
+async fn the_cli_describes_the_account_the_functions_and_their_mappings() {
+    let account = Account { id: "210987654321".to_owned(), ..Account::default() };
+    let cloud = Cloud::start(Options { account, ..Options::default() }).await.unwrap();
+    let Some(cloud) = with_cli(cloud).await else { return };
+    local::lambda::functions::deploy(&cloud).await.unwrap();
+    let deployment = cloud.deployment();
+    let aws = async |arguments: &[&str]| aws(&cloud, arguments).await.unwrap();
+
+    let identity = aws(&["sts", "get-caller-identity"]).await;
+    assert_eq!(
+        (&identity["Account"], &identity["Arn"]),
+        (&json!("210987654321"), &json!("arn:aws:iam::210987654321:root"))
+    );
+
+    let listed = aws(&["lambda", "list-functions"]).await;
+    let names: Vec<&Value> = listed["Functions"].as_array().unwrap().iter().map(|it| &it["FunctionName"]).collect();
+    assert_eq!(names, ["event-processor", "event-processor-projector", "event-processor-seed"]);
+    let configuration =
+        aws(&["lambda", "get-function-configuration", "--function-name", "event-processor-projector"]).await;
+    assert_eq!(configuration["Environment"]["Variables"]["ALERTS_TOPIC_ARN"], deployment.alerts_topic_arn());
+    assert_eq!(configuration["Timeout"], 60);
+
+    let listed = aws(&["lambda", "list-event-source-mappings"]).await;
+    let [queue, stream] = &listed["EventSourceMappings"].as_array().unwrap()[..] else { panic!("{listed}") };
+    assert_eq!(queue["EventSourceArn"], "arn:aws:sqs:us-east-1:210987654321:event-processor-events.fifo");
+    assert_eq!(queue["ScalingConfig"], json!({"MaximumConcurrency": 10}));
+    assert_eq!(queue.get("LastProcessingResult"), None);
+    assert_eq!(stream["FunctionArn"], "arn:aws:lambda:us-east-1:210987654321:function:event-processor-projector");
+    let figures = ["BatchSize", "TumblingWindowInSeconds", "MaximumRetryAttempts", "MaximumRecordAgeInSeconds"];
+    assert_eq!(figures.map(|name| stream[name].clone()), [1_000, 60, -1, 79_200]);
+    assert_eq!((&stream["StartingPosition"], &stream["State"]), (&json!("TRIM_HORIZON"), &json!("Enabled")));
+    assert_eq!(stream["LastProcessingResult"], "No records processed");
+    assert_eq!(stream["FunctionResponseTypes"], json!(["ReportBatchItemFailures"]));
+
+    let source = stream["EventSourceArn"].as_str().unwrap();
+    let table = aws(&["dynamodb", "describe-table", "--table-name", "event-processor-events"]).await;
+    assert_eq!(table["Table"]["LatestStreamArn"], source);
+    assert!(source.starts_with("arn:aws:dynamodb:us-east-1:210987654321:table/"), "{source}");
+    let of_source = aws(&["lambda", "list-event-source-mappings", "--event-source-arn", source]).await;
+    assert_eq!(of_source["EventSourceMappings"], json!([stream]));
+    let uuid = queue["UUID"].as_str().unwrap();
+    assert_eq!(&aws(&["lambda", "get-event-source-mapping", "--uuid", uuid]).await, queue);
 }
 
 async fn receive(cloud: &Cloud, queue: &str, options: &[&str]) -> Vec<Value> {
@@ -184,12 +233,25 @@ try:
 except sqs.exceptions.QueueDoesNotExist as error:
     assert error.response["Error"]["Code"] == "AWS.SimpleQueueService.NonExistentQueue", error.response
 
+trace = "Root=1-5759e988-bd862e3fe1be46a994272793;Sampled=1"
+sqs.meta.events.register("before-call.sqs.SendMessage", lambda params, **_: params["headers"].update({"X-Amzn-Trace-Id": trace}))
+sqs.send_message(QueueUrl=url, MessageBody="traced")
+traced = sqs.receive_message(QueueUrl=url, WaitTimeSeconds=1, MessageSystemAttributeNames=["AWSTraceHeader"])["Messages"][0]
+assert traced["Attributes"] == {"AWSTraceHeader": trace}, traced
+
 topic = sns.create_topic(Name="py")["TopicArn"]
 sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint="arn:aws:sqs:us-east-1:000000000000:py", Attributes={"RawMessageDelivery": "true"})
 assert sns.get_topic_attributes(TopicArn=topic)["Attributes"]["TopicArn"] == topic
 sns.publish(TopicArn=topic, Message="a<b", MessageAttributes={"k": {"DataType": "String", "StringValue": "v"}})
 raw = sqs.receive_message(QueueUrl=url, WaitTimeSeconds=1, MessageAttributeNames=["k"])["Messages"][0]
 assert raw["Body"] == "a<b" and raw["MessageAttributes"]["k"]["StringValue"] == "v", raw
+
+# What a queue does not take goes to the subscription's dead-letter queue.
+sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint="arn:aws:sqs:us-east-1:000000000000:gone", Attributes={
+    "RawMessageDelivery": "True", "RedrivePolicy": '{"deadLetterTargetArn": "arn:aws:sqs:us-east-1:000000000000:py"}'})
+sns.publish(TopicArn=topic, MessageStructure="json", Message='{"default": "for all", "sqs": "for queues"}')
+bodies = [m["Body"] for m in sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10)["Messages"]]
+assert bodies == ["for queues", "for queues"], bodies
 
 now = datetime.now(timezone.utc)
 cw.put_metric_data(Namespace="Py", MetricData=[{"MetricName": "m", "Timestamp": now, "Values": [1, 2], "Counts": [1, 3], "Unit": "Count"}])
@@ -206,6 +268,37 @@ it = streams.get_shard_iterator(StreamArn=arn, ShardId=shard, ShardIteratorType=
 records = streams.get_records(ShardIterator=it)["Records"]
 assert [r["eventName"] for r in records] == ["INSERT", "REMOVE"] and records[0]["awsRegion"] == "us-east-1", records
 assert ddb.describe_time_to_live(TableName="event-processor-events")["TimeToLiveDescription"]["AttributeName"] == "ttl"
+
+table = ddb.create_table(TableName="orders", BillingMode="PAY_PER_REQUEST",
+    KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
+    AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
+    StreamSpecification={"StreamEnabled": True, "StreamViewType": "NEW_IMAGE"})["TableDescription"]
+order = {"id": {"S": "1"}, "tags": {"SS": ["a", "b"]}, "parts": {"L": [{"M": {"price": {"N": "1.50"}}}]}}
+ddb.put_item(TableName="orders", Item=order)
+# None of these changes anything.
+ddb.put_item(TableName="orders", Item={**order, "tags": {"SS": ["b", "a"]}})
+ddb.update_item(TableName="orders", Key={"id": order["id"]}, UpdateExpression="SET parts = parts")
+ddb.execute_statement(Statement="UPDATE orders SET parts[0].price = 1.5 WHERE id = '1'")
+ddb.batch_write_item(RequestItems={"orders": [{"PutRequest": {"Item": order}}]})
+ddb.transact_write_items(TransactItems=[{"Put": {"TableName": "orders", "Item": order}}])
+ddb.put_item(TableName="orders", Item={**order, "parts": {"L": []}})
+arn = table["LatestStreamArn"]
+shard = streams.describe_stream(StreamArn=arn)["StreamDescription"]["Shards"][0]
+assert 28 <= len(shard["ShardId"]) <= 65 and "EndingSequenceNumber" not in shard["SequenceNumberRange"], shard
+def read(kind, **where):
+    asked = {"StreamArn": arn, "ShardId": shard["ShardId"], "ShardIteratorType": kind, **where}
+    it = streams.get_shard_iterator(**asked)["ShardIterator"]
+    return streams.get_records(ShardIterator=it)["Records"]
+inserted, modified = read("TRIM_HORIZON")
+assert (inserted["eventName"], modified["eventName"]) == ("INSERT", "MODIFY"), (inserted, modified)
+numbers = [record["dynamodb"]["SequenceNumber"] for record in (inserted, modified)]
+assert shard["SequenceNumberRange"]["StartingSequenceNumber"] == numbers[0] < numbers[1], numbers
+assert read("AFTER_SEQUENCE_NUMBER", SequenceNumber=numbers[0]) == [modified] and read("LATEST") == []
+try:
+    streams.get_shard_iterator(StreamArn=arn, ShardId="shardId-00000001-" + "x" * 20, ShardIteratorType="LATEST")
+    sys.exit("a missing shard has an iterator")
+except streams.exceptions.ResourceNotFoundException:
+    pass
 
 answer = fn.invoke(FunctionName="arn:aws:lambda:us-east-1:000000000000:function:echo", Payload=b'{"x": 1}')
 assert answer["StatusCode"] == 200 and answer["Payload"].read() == b'{"x": 1}'

@@ -5,6 +5,7 @@ mod support;
 use std::path::Path;
 
 use aws_sdk_dynamodb::types::AttributeValue;
+use cloudsim::Account;
 use local::{Cloud, Options, StartError};
 use support::{empty_folder, sdk_config};
 
@@ -49,4 +50,19 @@ async fn a_directory_in_use_is_refused() {
     assert!(refused.to_string().contains("in use by another local cloud"), "{refused}");
     cloud.stop().await.unwrap();
     cloud_in(&directory).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_directory_of_another_account_or_region_is_refused() {
+    let directory = empty_folder("elsewhere");
+    cloud_in(&directory).await.unwrap().stop().await.unwrap();
+    let elsewhere = [
+        (Account { id: "210987654321".to_owned(), ..Account::default() }, "start with --account-id 000000000000"),
+        (Account { region: "eu-west-1".to_owned(), ..Account::default() }, "start with AWS_REGION=us-east-1"),
+    ];
+    for (account, hint) in elsewhere {
+        let options = Options { account, data_directory: Some(directory.clone()), ..Options::default() };
+        let refused = Cloud::start(options).await.err().unwrap();
+        assert!(refused.to_string().contains(hint), "{refused}");
+    }
 }

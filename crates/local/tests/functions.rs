@@ -27,6 +27,7 @@ async fn function_process() {
         Some("exit") => std::process::exit(3),
         Some("hang") => std::future::pending().await,
         Some("fail") => Err(lambda_runtime::Error::from("cannot")),
+        Some("say much") => Ok(json!("x".repeat(7 * 1024 * 1024))),
         Some("measure") => {
             println!("\n{}", event.payload["line"].as_str().unwrap());
             Ok(json!("measured"))
@@ -57,7 +58,7 @@ fn process() -> Function {
 }
 
 fn function(process: Process) -> Function {
-    Function { name: "echo".to_owned(), timeout: LIMIT, code: Code::Process(process) }
+    Function { name: "echo".to_owned(), timeout: LIMIT, environment: BTreeMap::new(), code: Code::Process(process) }
 }
 
 /// Deploys the function and hands it back.
@@ -93,7 +94,16 @@ async fn an_error_of_the_function_is_reported_and_its_process_lives_on() {
     let function = process();
     let before = invoke(&function, json!({})).await.unwrap();
     let error = invoke(&function, json!({"do": "fail"})).await.unwrap_err();
-    assert!(matches!(&error, FunctionError::Reported { error_message, .. } if error_message == "cannot"), "{error}");
+    assert!(matches!(&error, FunctionError::Reported(report) if report["errorMessage"] == "cannot"), "{error}");
+    assert_eq!(invoke(&function, json!({})).await.unwrap()["pid"], before["pid"]);
+}
+
+#[tokio::test]
+async fn an_answer_that_is_too_long_is_a_function_error_at_once() {
+    let function = process();
+    let before = invoke(&function, json!({})).await.unwrap();
+    let error = invoke(&function, json!({"do": "say much"})).await.unwrap_err();
+    assert_eq!(error, FunctionError::ResponseTooLarge);
     assert_eq!(invoke(&function, json!({})).await.unwrap()["pid"], before["pid"]);
 }
 
@@ -102,7 +112,7 @@ async fn a_crashed_process_is_a_function_error_and_is_started_again() {
     let function = process();
     let before = invoke(&function, json!({})).await.unwrap();
     let error = invoke(&function, json!({"do": "exit"})).await.unwrap_err();
-    assert!(matches!(&error, FunctionError::Exited(message) if message.contains('3')), "{error}");
+    assert!(matches!(&error, FunctionError::Exited { how, .. } if how == "with error: exit status: 3"), "{error}");
     assert_ne!(invoke(&function, json!({})).await.unwrap()["pid"], before["pid"]);
 }
 

@@ -11,7 +11,10 @@ use aws_sdk_cloudwatch::{
 use aws_sdk_dynamodb::types::{AttributeValue, BatchStatementRequest, ScalarAttributeType};
 use aws_sdk_dynamodbstreams::types::ShardIteratorType;
 use aws_sdk_sns::types::MessageAttributeValue;
-use aws_sdk_sqs::types::{MessageSystemAttributeName, QueueAttributeName, SendMessageBatchRequestEntry};
+use aws_sdk_sqs::{
+    error::ProvideErrorMetadata,
+    types::{MessageSystemAttributeName, QueueAttributeName, SendMessageBatchRequestEntry},
+};
 use support::{cloud, sdk_config};
 
 #[tokio::test]
@@ -30,12 +33,14 @@ async fn a_fifo_queue_delivers_a_group_in_order_and_blocks_it_while_in_flight() 
     for body in ["a1", "a2", "a1"] {
         sqs.send_message().queue_url(url).message_body(body).message_group_id("a").send().await.unwrap();
     }
-    let entry = |id: &str, group: Option<&str>| {
-        let entry = SendMessageBatchRequestEntry::builder().id(id).message_body(id);
+    let entry = |id: &str, group: Option<&str>, body: &str| {
+        let entry = SendMessageBatchRequestEntry::builder().id(id).message_body(body);
         entry.set_message_group_id(group.map(str::to_owned)).build().unwrap()
     };
-    let sent = sqs.send_message_batch().queue_url(url).entries(entry("b1", Some("b"))).entries(entry("x", None));
-    let sent = sent.send().await.unwrap();
+    let send = || sqs.send_message_batch().queue_url(url).entries(entry("b1", Some("b"), "b1"));
+    let refused = send().entries(entry("x", None, "x")).send().await.unwrap_err();
+    assert_eq!(refused.code(), Some("InvalidParameterValue"), "one without a group fails all");
+    let sent = send().entries(entry("x", Some("b"), "\u{1}")).send().await.unwrap();
     assert_eq!(sent.successful()[0].id(), "b1");
     assert_eq!((sent.failed()[0].id(), sent.failed()[0].sender_fault()), ("x", true));
 

@@ -1,6 +1,6 @@
 //! The real binary of the processor, as it is zipped, under the Lambda Runtime API and against the local cloud.
 
-use std::{sync::Arc, sync::Mutex, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, sync::Mutex, time::Duration};
 
 use ledger::{ClaimKey, EntryKey, EventId, Item, TenantId, entry::attribute, item::text_of};
 use ledger_aws::{LedgerReader, TableNames};
@@ -45,7 +45,10 @@ fn processor(cloud: &Cloud, variables: &[(&str, &str)]) -> Processor {
     let print = Arc::new(move |line: &str| sink.lock().unwrap().push(line.to_owned()));
     let process = Process::new(binary, deployment.function_arn(&name), print);
     let timeout = Duration::from_secs(Role::Processor.timeout_seconds().into());
-    Processor { function: Function { name, timeout, code: Code::Process(process) }, printed }
+    Processor {
+        function: Function { name, timeout, environment: BTreeMap::new(), code: Code::Process(process) },
+        printed,
+    }
 }
 
 /// A way to the endpoint that keeps what is sent to it.

@@ -39,7 +39,7 @@ pub(super) fn check_put(now_ms: u64, namespace: &str, data: &[MetricDatum]) -> R
     if data.len() > DATA_PER_CALL_MAX {
         return Err(refused("MetricData", "at most 1000 metrics per call"));
     }
-    data.iter().try_for_each(|datum| check_datum(now_ms, datum))
+    data.iter().zip(1..).try_for_each(|(datum, number)| check_datum(now_ms, number, datum))
 }
 
 pub(super) fn check_namespace(namespace: &str) -> Result<(), CloudWatchError> {
@@ -65,7 +65,7 @@ pub(super) fn check_unit(unit: &str) -> Result<(), CloudWatchError> {
     Err(refused("Unit", "not a CloudWatch unit"))
 }
 
-fn check_datum(now_ms: u64, datum: &MetricDatum) -> Result<(), CloudWatchError> {
+fn check_datum(now_ms: u64, number: usize, datum: &MetricDatum) -> Result<(), CloudWatchError> {
     check_text("MetricName", &datum.name, NAME_LENGTH_MAX)?;
     check_dimensions(&datum.dimensions)?;
     check_timestamp(now_ms, datum.timestamp_ms)?;
@@ -73,7 +73,7 @@ fn check_datum(now_ms: u64, datum: &MetricDatum) -> Result<(), CloudWatchError> 
     if !matches!(datum.storage_resolution_seconds, None | Some(1 | 60)) {
         return Err(refused("StorageResolution", "1 or 60 seconds"));
     }
-    check_values(&datum.values)
+    check_values(number, &datum.values)
 }
 
 fn check_dimensions(dimensions: &[Dimension]) -> Result<(), CloudWatchError> {
@@ -110,7 +110,7 @@ fn check_timestamp(now_ms: u64, timestamp_ms: Option<u64>) -> Result<(), CloudWa
     Ok(())
 }
 
-fn check_values(values: &DatumValues) -> Result<(), CloudWatchError> {
+fn check_values(number: usize, values: &DatumValues) -> Result<(), CloudWatchError> {
     match values {
         DatumValues::Single(value) => check_value(*value),
         DatumValues::Many { values, counts } => {
@@ -121,7 +121,7 @@ fn check_values(values: &DatumValues) -> Result<(), CloudWatchError> {
                 return Err(refused("MetricData.Values", "at most 150 values"));
             }
             if !counts.is_empty() && counts.len() != values.len() {
-                return Err(refused("MetricData.Counts", "as many counts as values"));
+                return Err(CloudWatchError::DifferentSizes(number));
             }
             values.iter().try_for_each(|value| check_value(*value))?;
             counts.iter().try_for_each(|count| check_count(*count))
@@ -129,6 +129,9 @@ fn check_values(values: &DatumValues) -> Result<(), CloudWatchError> {
         DatumValues::StatisticSet { sample_count, sum, minimum, maximum } => {
             [sum, minimum, maximum].into_iter().try_for_each(|value| check_value(*value))?;
             check_count(*sample_count)?;
+            if *sample_count <= 0.0 {
+                return Err(refused("StatisticValues", "the sample count is a positive number"));
+            }
             if minimum > maximum {
                 return Err(refused("StatisticValues", "the minimum passes the maximum"));
             }
@@ -145,10 +148,10 @@ fn check_value(value: f64) -> Result<(), CloudWatchError> {
 }
 
 fn check_count(count: f64) -> Result<(), CloudWatchError> {
-    if count > 0.0 && count <= VALUE_MAX {
+    if (0.0..=VALUE_MAX).contains(&count) {
         return Ok(());
     }
-    Err(refused("MetricData.Counts", "a count is a positive number"))
+    Err(refused("MetricData.Counts", "a count is not negative"))
 }
 
 pub(super) fn refused(parameter: &'static str, reason: &'static str) -> CloudWatchError {

@@ -13,6 +13,9 @@ const MS_PER_MINUTE: u64 = 60_000;
 /// Data of one-minute resolution is kept 15 days. (CloudWatch API reference, `GetMetricStatistics`.)
 const KEPT_MS: u64 = 15 * 86_400_000;
 
+/// Decimals of a percentile's name.
+const DECIMALS_MAX: usize = 10;
+
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Series {
     pub metric: Metric,
@@ -87,29 +90,25 @@ impl Series {
         self.buckets.keys().map(String::as_str)
     }
 
-    /// Returns the periods that have data, by their start; of one unit where given.
-    pub(super) fn aggregate(&self, unit: Option<&str>, periods: Periods) -> BTreeMap<u64, Bucket> {
+    /// Returns the periods that have data of a unit, by their start.
+    pub(super) fn aggregate(&self, unit: &str, periods: Periods) -> BTreeMap<u64, Bucket> {
         let mut aggregated: BTreeMap<u64, Bucket> = BTreeMap::new();
-        for (bucket_unit, buckets) in &self.buckets {
-            if unit.is_some_and(|unit| unit != bucket_unit) {
-                continue;
-            }
-            for (time_ms, bucket) in buckets.range(periods.start_ms..periods.end_ms) {
-                aggregated.entry(periods.start_of(*time_ms)).or_default().merge(bucket);
-            }
+        let buckets = self.buckets.get(unit).into_iter();
+        for (time_ms, bucket) in buckets.flat_map(|buckets| buckets.range(periods.start_ms..periods.end_ms)) {
+            aggregated.entry(periods.start_of(*time_ms)).or_default().merge(bucket);
         }
         aggregated
     }
 }
 
 impl Bucket {
-    /// Returns a statistic; a percentile only where every value is known and none is negative.
-    /// (CloudWatch API reference, `GetMetricStatistics`.)
+    /// Returns a statistic; a percentile only where every value is known and none is negative, and no average where all
+    /// counts are zero. (CloudWatch API reference, `GetMetricStatistics`.)
     pub(super) fn statistic(&self, statistic: Statistic) -> Option<f64> {
         match statistic {
             Statistic::SampleCount => Some(self.sample_count),
             Statistic::Sum => Some(self.sum),
-            Statistic::Average => Some(self.sum / self.sample_count),
+            Statistic::Average => (self.sample_count > 0.0).then_some(self.sum / self.sample_count),
             Statistic::Minimum => Some(self.minimum),
             Statistic::Maximum => Some(self.maximum),
             Statistic::Percentile(percent) => self.percentile(percent),
@@ -171,7 +170,8 @@ impl Bucket {
     }
 
     fn extend_range(&mut self, sample_count: f64, minimum: f64, maximum: f64) {
-        let is_first = self.sample_count <= 0.0;
+        // A value of count zero moves the range too.
+        let is_first = self.values.is_empty() && !self.has_unknown_values;
         self.minimum = if is_first { minimum } else { self.minimum.min(minimum) };
         self.maximum = if is_first { maximum } else { self.maximum.max(maximum) };
         self.sample_count += sample_count;
@@ -179,9 +179,10 @@ impl Bucket {
 }
 
 impl Statistic {
-    /// Reads a name: one of the five, or `p` and a number from 0 to 100.
+    /// Reads a name: one of the five, or `p` and a number from 0 to 100 with at most ten decimals.
     pub(super) fn parse(name: &str) -> Result<Self, CloudWatchError> {
-        let percent = name.strip_prefix('p').and_then(|text| text.parse().ok());
+        let is_short = |text: &&str| text.split_once('.').is_none_or(|(_, decimals)| decimals.len() <= DECIMALS_MAX);
+        let percent = name.strip_prefix('p').filter(is_short).and_then(|text| text.parse().ok());
         let percent = percent.filter(|percent| (0.0..=100.0).contains(percent));
         percent
             .map(Self::Percentile)

@@ -106,8 +106,9 @@ fn values_are_finite_and_within_2_to_the_360() {
 #[test]
 fn a_datum_has_at_most_150_values_and_as_many_counts() {
     assert_eq!(refused(&[many(&[1.0; 151], &[])]), "MetricData.Values");
-    assert_eq!(refused(&[many(&[1.0, 2.0], &[1.0])]), "MetricData.Counts");
-    assert_eq!(refused(&[many(&[1.0], &[0.0])]), "MetricData.Counts");
+    let uneven = MetricStore::default().put(NOW, NAMESPACE, &[single(1.0), many(&[1.0, 2.0], &[1.0])]);
+    assert_eq!(uneven, Err(CloudWatchError::DifferentSizes(2)));
+    assert_eq!(refused(&[many(&[1.0], &[-1.0])]), "MetricData.Counts");
     assert_eq!(MetricStore::default().put(NOW, NAMESPACE, &[many(&[1.0; 150], &[1.0; 150])]), Ok(()));
 }
 
@@ -253,13 +254,13 @@ fn more_than_1440_datapoints_and_odd_periods_are_refused() {
     assert_eq!(store.get_metric_statistics(&day), Ok(Vec::new()));
     let longer = StatisticsRequest { end_ms: NOW + 1, ..day.clone() };
     let error = store.get_metric_statistics(&longer).unwrap_err();
-    assert_eq!(error.query_code(), "InvalidParameterCombination");
+    assert_eq!(error.codes().1, "InvalidParameterCombination");
     for period_seconds in [0, 2, 61] {
         let odd = StatisticsRequest { period_seconds, ..day.clone() };
         assert_eq!(parameter_of(store.get_metric_statistics(&odd)), "Period");
     }
     let backwards = StatisticsRequest { start_ms: NOW, ..day.clone() };
-    assert_eq!(parameter_of(store.get_metric_statistics(&backwards)), "StartTime");
+    assert_eq!(store.get_metric_statistics(&backwards), Err(CloudWatchError::EmptySpan));
     for name in ["sum", "p101", "p-1", "px", "pNaN", "tm99"] {
         assert_eq!(parameter_of(store.get_metric_statistics(&request(&[name]))), "Statistics", "{name}");
     }
@@ -288,11 +289,10 @@ fn metric_data_has_one_result_per_query_on_even_periods() {
     let queries = vec![query("sum", "Sum"), hidden, query("most", "Maximum")];
     let results = store.get_metric_data(&data_request(queries.clone(), true)).unwrap();
     assert_eq!(results.iter().map(|result| result.id.as_str()).collect::<Vec<_>>(), ["sum", "most"]);
-    assert_eq!(results[0].timestamps_ms, [NOW + 5 * MINUTE, NOW]);
-    assert_eq!(results[0].values, [4.0, 3.0]);
-    assert_eq!(results[0].label, "Events");
+    assert_eq!(results[0].points, [(NOW + 5 * MINUTE, 4.0), (NOW, 3.0)]);
+    assert_eq!(results[0].label, "Events Sum");
     let oldest_first = store.get_metric_data(&data_request(queries, false)).unwrap();
-    assert_eq!(oldest_first[1].values, [2.0, 4.0]);
+    assert_eq!(oldest_first[1].points, [(NOW, 2.0), (NOW + 5 * MINUTE, 4.0)]);
 }
 
 #[test]

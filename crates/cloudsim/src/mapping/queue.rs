@@ -5,40 +5,38 @@
 //!
 //! Not here: the 6 MB limit of an event, which ten messages of 256 KiB stay below.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
+use ledger::storage::number::canonical;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::{ItemFailures, MappingError, Outcome, back_off_ms, item_failures, response_types};
-use crate::admission::{EventSource, MAPPING_RULES, MappingSettings, check};
+use super::{ItemFailures, MappingError, Outcome, back_off_ms, figure, item_failures};
+use crate::admission::{MAPPING_RULES, MappingSettings, check};
 use crate::attribute::{AttributeValue, MessageAttribute};
 use crate::sqs::{ReceiveRequest, ReceivedMessage, Sqs, SqsError};
 
 const MS_PER_SECOND: u64 = 1_000;
 
-/// Configures a mapping from a queue to a function.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct QueueMappingConfig {
-    pub queue_name: String,
-    /// 1 to 10: there is no batching window here.
-    pub batch_size: u32,
-    /// Invocations at a time, 2 to 1,000.
-    pub concurrency_max: u32,
-    /// The function's own; the queue must hide a message for at least as long.
-    pub function_timeout_seconds: u32,
-    /// `FunctionResponseTypes = ["ReportBatchItemFailures"]`.
-    pub report_batch_item_failures: bool,
-}
+/// What AWS takes where the settings do not say it.
+const BATCH_SIZE_DEFAULT: u64 = 10;
+/// The concurrency of an account as it is at first.
+const CONCURRENCY_DEFAULT: u64 = 1_000;
+
+/// Fitted to a recording: a batch that was throttled twice ran 11 s after its receive.
+const BACK_OFF_MS: u64 = 3_500;
 
 /// Polls a queue for a function.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct QueueMapping {
-    config: QueueMappingConfig,
+    settings: MappingSettings,
+    queue_name: String,
+    function_timeout_ms: u64,
     batches: BTreeMap<u64, Batch>,
     /// Invocations allowed now: halved by failures that make Lambda back off, grown by successes.
-    concurrency: u32,
+    concurrency: u64,
     next_id: u64,
 }
 
@@ -72,36 +70,36 @@ struct Batch {
     retry_ms: Option<u64>,
 }
 
-impl QueueMappingConfig {
-    /// Returns what AWS would be asked for, and what it would look up.
-    fn settings(&self, sqs: &Sqs) -> Result<MappingSettings, SqsError> {
-        let source = if sqs.is_fifo(&self.queue_name)? { EventSource::FifoQueue } else { EventSource::StandardQueue };
-        let visibility_timeout_ms = sqs.visibility_timeout_ms(&self.queue_name)?;
-        Ok(MappingSettings {
-            batch_size: Some(self.batch_size.into()),
-            concurrency_max: Some(self.concurrency_max.into()),
-            response_types: response_types(self.report_batch_item_failures),
-            function_timeout_seconds: Some(self.function_timeout_seconds.into()),
-            visibility_timeout_seconds: i64::try_from(visibility_timeout_ms / MS_PER_SECOND).ok(),
-            ..MappingSettings::of(source)
-        })
-    }
-}
-
 impl QueueMapping {
     /// Makes a mapping; refuses what AWS refuses. As on AWS, a later change of the queue is not checked.
-    pub fn new(config: QueueMappingConfig, sqs: &Sqs) -> Result<Self, MappingError> {
-        check(MAPPING_RULES, &config.settings(sqs).map_err(MappingError::Unreadable)?)?;
-        Ok(Self { concurrency: config.concurrency_max, config, batches: BTreeMap::new(), next_id: 1 })
+    pub fn new(mut settings: MappingSettings, sqs: &Sqs) -> Result<Self, MappingError> {
+        let queue_name = settings.event_source_arn.rsplit(':').next().unwrap_or_default().to_owned();
+        let visibility_timeout_ms = sqs.visibility_timeout_ms(&queue_name).ok();
+        settings.looked_up.is_source_known = Some(visibility_timeout_ms.is_some());
+        settings.looked_up.visibility_timeout_seconds =
+            visibility_timeout_ms.and_then(|timeout_ms| i64::try_from(timeout_ms / MS_PER_SECOND).ok());
+        check(MAPPING_RULES, &settings)?;
+        Ok(Self {
+            concurrency: concurrency_max(&settings),
+            queue_name,
+            function_timeout_ms: figure(settings.looked_up.function_timeout_seconds).unwrap_or_default()
+                * MS_PER_SECOND,
+            settings,
+            batches: BTreeMap::new(),
+            next_id: 1,
+        })
     }
 
     /// Receives from the queue as long as there is something free and concurrency left, and returns
     /// the invocations to run now.
     pub fn poll(&mut self, now_ms: u64, sqs: &mut Sqs) -> Result<Vec<QueueInvocation>, SqsError> {
         let mut invocations = self.retry_throttled(now_ms);
-        let request = ReceiveRequest { messages_max: self.config.batch_size, visibility_timeout_seconds: None };
+        let request = ReceiveRequest {
+            messages_max: figure(self.settings.batch_size).unwrap_or(BATCH_SIZE_DEFAULT) as u32,
+            visibility_timeout_seconds: None,
+        };
         while self.has_capacity() {
-            let messages = sqs.receive(now_ms, &self.config.queue_name, &request)?;
+            let messages = sqs.receive(now_ms, &self.queue_name, &request)?;
             if messages.is_empty() {
                 break;
             }
@@ -128,11 +126,11 @@ impl QueueMapping {
         match outcome {
             Outcome::Succeeded(response) => {
                 let failed = self.failed_ids(&batch, response.as_ref());
-                self.concurrency = (self.concurrency + 1).min(self.config.concurrency_max);
+                self.concurrency = (self.concurrency + 1).min(concurrency_max(&self.settings));
                 Ok(self.settle(now_ms, sqs, &batch, &failed))
             }
             Outcome::FunctionError | Outcome::TimedOut => {
-                if !self.config.report_batch_item_failures {
+                if !self.settings.reports_batch_item_failures() {
                     self.back_off();
                 }
                 Ok(returned(batch))
@@ -155,7 +153,7 @@ impl QueueMapping {
     #[must_use]
     pub fn next_event_ms(&self, sqs: &Sqs) -> Option<u64> {
         let retry_ms = self.batches.values().filter_map(|batch| batch.retry_ms);
-        let visible_ms = if self.has_capacity() { sqs.next_visible_ms(&self.config.queue_name) } else { None };
+        let visible_ms = if self.has_capacity() { sqs.next_visible_ms(&self.queue_name) } else { None };
         retry_ms.chain(visible_ms).min()
     }
 
@@ -166,7 +164,7 @@ impl QueueMapping {
     }
 
     fn has_capacity(&self) -> bool {
-        self.batches.len() < self.concurrency as usize
+        (self.batches.len() as u64) < self.concurrency
     }
 
     fn back_off(&mut self) {
@@ -174,10 +172,10 @@ impl QueueMapping {
     }
 
     fn start(&mut self, now_ms: u64, sqs: &Sqs, messages: Vec<ReceivedMessage>) -> Result<QueueInvocation, SqsError> {
-        let timeout_ms = sqs.visibility_timeout_ms(&self.config.queue_name)?;
+        let timeout_ms = sqs.visibility_timeout_ms(&self.queue_name)?;
         let id = self.next_id;
         self.next_id += 1;
-        let invocation = QueueInvocation { id, attempt: 1, queue_arn: sqs.arn(&self.config.queue_name), messages };
+        let invocation = QueueInvocation { id, attempt: 1, queue_arn: sqs.arn(&self.queue_name), messages };
         let batch = Batch { invocation: invocation.clone(), visible_ms: now_ms + timeout_ms, retry_ms: None };
         self.batches.insert(id, batch);
         Ok(invocation)
@@ -200,10 +198,11 @@ impl QueueMapping {
         invocations
     }
 
-    /// Keeps a throttled batch for a retry, unless its messages are visible again by then.
+    /// Keeps a throttled batch for a retry, unless the function could then outlast the visibility timeout. That explains
+    /// all recordings: with a timeout of 60 s a batch hidden for 60 s is received anew, and one hidden for 120 s is not.
     fn hold(&mut self, now_ms: u64, mut batch: Batch) -> QueueCompletion {
-        let retry_ms = now_ms + back_off_ms(batch.invocation.attempt);
-        if retry_ms >= batch.visible_ms {
+        let retry_ms = now_ms + back_off_ms(BACK_OFF_MS, batch.invocation.attempt);
+        if retry_ms + self.function_timeout_ms >= batch.visible_ms {
             return returned(batch);
         }
         batch.retry_ms = Some(retry_ms);
@@ -213,7 +212,7 @@ impl QueueMapping {
 
     fn failed_ids<'a>(&self, batch: &'a Batch, response: Option<&'a Value>) -> BTreeSet<&'a str> {
         let all = || batch.invocation.messages.iter().map(|message| message.message_id.as_str());
-        if !self.config.report_batch_item_failures {
+        if !self.settings.reports_batch_item_failures() {
             return BTreeSet::new();
         }
         match item_failures(response) {
@@ -232,13 +231,16 @@ impl QueueMapping {
         let mut completion = QueueCompletion::default();
         for message in &batch.invocation.messages {
             let succeeded = !failed.contains(message.message_id.as_str());
-            let is_deleted =
-                succeeded && sqs.delete_message(now_ms, &self.config.queue_name, &message.receipt_handle).is_ok();
+            let is_deleted = succeeded && sqs.delete_message(now_ms, &self.queue_name, &message.receipt_handle).is_ok();
             let ids = if is_deleted { &mut completion.deleted } else { &mut completion.returned };
             ids.push(message.message_id.clone());
         }
         completion
     }
+}
+
+fn concurrency_max(settings: &MappingSettings) -> u64 {
+    figure(settings.scaling_config.maximum_concurrency).unwrap_or(CONCURRENCY_DEFAULT)
 }
 
 fn returned(batch: Batch) -> QueueCompletion {
@@ -289,6 +291,10 @@ fn message_attribute(attribute: &MessageAttribute) -> Value {
         "dataType": attribute.data_type,
     });
     match &attribute.value {
+        // As recorded: a number comes without the zeros that say nothing.
+        AttributeValue::Text(text) if attribute.base_type() == "Number" => {
+            value["stringValue"] = json!(canonical(text).unwrap_or(Cow::Borrowed(text)));
+        }
         AttributeValue::Text(text) => value["stringValue"] = json!(text),
         AttributeValue::Binary(bytes) => value["binaryValue"] = json!(STANDARD.encode(bytes)),
     }

@@ -4,8 +4,9 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::Account;
+use crate::admission::{LookedUp, MappingSettings, REPORT_BATCH_ITEM_FAILURES, ScalingConfig};
 use crate::attribute::{AttributeValue, MessageAttribute, MessageAttributes};
-use crate::sqs::{QueueAttributes, SendRequest, Sqs, SqsError};
+use crate::sqs::{QueueAttributes, SendRequest, Sqs};
 
 const NOW: u64 = 1_800_000_000_000;
 const SECOND: u64 = 1_000;
@@ -25,14 +26,23 @@ fn send(sqs: &mut Sqs, group: &str, body: &str) -> String {
     sqs.send(NOW, QUEUE, request).unwrap().message_id
 }
 
-fn config() -> QueueMappingConfig {
-    QueueMappingConfig {
-        queue_name: QUEUE.to_owned(),
-        batch_size: 10,
-        concurrency_max: 4,
-        function_timeout_seconds: 15,
-        report_batch_item_failures: true,
+fn config() -> MappingSettings {
+    MappingSettings {
+        event_source_arn: Sqs::new(Account::default()).arn(QUEUE),
+        function_name: "processor".to_owned(),
+        scaling_config: concurrency(4),
+        function_response_types: vec![REPORT_BATCH_ITEM_FAILURES.to_owned()],
+        looked_up: timeout(15),
+        ..MappingSettings::default()
     }
+}
+
+fn concurrency(maximum: i64) -> ScalingConfig {
+    ScalingConfig { maximum_concurrency: Some(maximum) }
+}
+
+fn timeout(seconds: i64) -> LookedUp {
+    LookedUp { function_timeout_seconds: Some(seconds), ..LookedUp::default() }
 }
 
 fn mapping() -> QueueMapping {
@@ -44,16 +54,16 @@ fn bodies(invocation: &QueueInvocation) -> Vec<&str> {
 }
 
 /// Runs one batch of three messages to its end and returns what became of them.
-fn completion_of(report_batch_item_failures: bool, outcome: impl Fn(&[String]) -> Outcome) -> QueueCompletion {
+fn completion_of(function_response_types: Vec<String>, outcome: impl Fn(&[String]) -> Outcome) -> QueueCompletion {
     let mut sqs = sqs();
     let ids: Vec<String> = ["a", "b", "c"].iter().map(|body| send(&mut sqs, "g", body)).collect();
-    let mut mapping = QueueMapping::new(QueueMappingConfig { report_batch_item_failures, ..config() }, &sqs).unwrap();
+    let mut mapping = QueueMapping::new(MappingSettings { function_response_types, ..config() }, &sqs).unwrap();
     let invocation = mapping.poll(NOW, &mut sqs).unwrap().remove(0);
     mapping.complete(NOW, &mut sqs, invocation.id, &outcome(&ids)).unwrap()
 }
 
 fn deleted_after(response: Value) -> usize {
-    completion_of(true, |_| Outcome::Succeeded(Some(response.clone()))).deleted.len()
+    completion_of(config().function_response_types, |_| Outcome::Succeeded(Some(response.clone()))).deleted.len()
 }
 
 #[test]
@@ -127,7 +137,7 @@ fn no_more_invocations_run_than_the_concurrency_allows() {
     for number in 0..6 {
         send(&mut sqs, &format!("g{number}"), &number.to_string());
     }
-    let config = QueueMappingConfig { batch_size: 1, concurrency_max: 2, ..config() };
+    let config = MappingSettings { batch_size: Some(1), scaling_config: concurrency(2), ..config() };
     let mut mapping = QueueMapping::new(config, &sqs).unwrap();
     let running = mapping.poll(NOW, &mut sqs).unwrap();
     assert_eq!(running.len(), 2);
@@ -152,7 +162,7 @@ fn an_empty_response_is_success() {
     ] {
         assert_eq!(deleted_after(response.clone()), 3, "{response}");
     }
-    assert_eq!(completion_of(true, |_| Outcome::Succeeded(None)).deleted.len(), 3);
+    assert_eq!(completion_of(config().function_response_types, |_| Outcome::Succeeded(None)).deleted.len(), 3);
 }
 
 #[test]
@@ -174,7 +184,7 @@ fn a_malformed_response_fails_the_whole_batch() {
 
 #[test]
 fn one_bad_identifier_fails_the_messages_the_function_did_not_name_too() {
-    let completion = completion_of(true, |ids| {
+    let completion = completion_of(config().function_response_types, |ids| {
         Outcome::Succeeded(Some(json!({
             "batchItemFailures": [{ "itemIdentifier": ids[2] }, { "itemIdentifier": "" }],
         })))
@@ -201,17 +211,9 @@ fn only_the_messages_not_named_are_deleted() {
 }
 
 #[test]
-fn the_response_counts_only_where_failures_are_reported() {
-    let completion = completion_of(false, |ids| {
-        Outcome::Succeeded(Some(json!({ "batchItemFailures": [{ "itemIdentifier": ids[0] }] })))
-    });
-    assert_eq!(completion.deleted.len(), 3);
-}
-
-#[test]
 fn an_error_or_a_timeout_returns_the_whole_batch() {
     for outcome in [Outcome::FunctionError, Outcome::TimedOut] {
-        let completion = completion_of(true, |_| outcome.clone());
+        let completion = completion_of(config().function_response_types, |_| outcome.clone());
         assert_eq!((completion.deleted.len(), completion.returned.len()), (0, 3));
     }
 }
@@ -229,12 +231,12 @@ fn a_success_after_the_visibility_timeout_deletes_nothing() {
 }
 
 /// Fails one invocation and returns how many may run afterwards.
-fn concurrency_after(report_batch_item_failures: bool, outcome: &Outcome) -> usize {
+fn concurrency_after(function_response_types: Vec<String>, outcome: &Outcome) -> usize {
     let mut sqs = sqs();
     for number in 0..9 {
         send(&mut sqs, &format!("g{number}"), &number.to_string());
     }
-    let config = QueueMappingConfig { batch_size: 1, report_batch_item_failures, ..config() };
+    let config = MappingSettings { batch_size: Some(1), function_response_types, ..config() };
     let mut mapping = QueueMapping::new(config, &sqs).unwrap();
     for invocation in mapping.poll(NOW, &mut sqs).unwrap().split_off(1) {
         mapping.complete(NOW, &mut sqs, invocation.id, &Outcome::Succeeded(None)).unwrap();
@@ -247,14 +249,13 @@ fn concurrency_after(report_batch_item_failures: bool, outcome: &Outcome) -> usi
 // Lambda developer guide: with ReportBatchItemFailures Lambda does not scale polling down on errors.
 #[test]
 fn errors_back_off_unless_failures_are_reported_and_throttling_always_does() {
-    assert_eq!(concurrency_after(false, &Outcome::FunctionError), 2);
-    assert_eq!(concurrency_after(true, &Outcome::FunctionError), 4);
-    assert_eq!(concurrency_after(true, &Outcome::Throttled), 2);
+    assert_eq!(concurrency_after(Vec::new(), &Outcome::FunctionError), 2);
+    assert_eq!(concurrency_after(config().function_response_types, &Outcome::FunctionError), 4);
+    assert_eq!(concurrency_after(config().function_response_types, &Outcome::Throttled), 2);
 }
 
-// Lambda developer guide: a throttled message is retried until the visibility timeout is over.
 #[test]
-fn a_throttled_batch_is_retried_until_its_messages_are_visible_again() {
+fn a_throttled_batch_is_retried_while_the_function_fits_into_the_visibility_timeout() {
     let mut sqs = sqs();
     send(&mut sqs, "g", "x");
     let mut mapping = mapping();
@@ -270,7 +271,7 @@ fn a_throttled_batch_is_retried_until_its_messages_are_visible_again() {
         now_ms = mapping.next_event_ms(&sqs).unwrap();
     }
     let seconds: Vec<(u64, u32)> = attempts.iter().map(|(ms, attempt)| (ms / SECOND, *attempt)).collect();
-    assert_eq!(seconds, [(0, 1), (1, 2), (3, 3), (7, 4), (15, 5), (31, 6), (63, 7)]);
+    assert_eq!(seconds, [(0, 1), (3, 2), (10, 3), (24, 4), (52, 5)]);
     let again = mapping.poll(NOW + 90 * SECOND, &mut sqs).unwrap().remove(0);
     assert_eq!(again.attempt, 1);
     assert_eq!(again.event()["Records"][0]["attributes"]["ApproximateReceiveCount"], "2");
@@ -306,13 +307,12 @@ fn a_mapping_that_aws_refuses_cannot_be_made() {
         MappingError::Refused(refusal) => refusal.parameter,
         other => panic!("{other}"),
     };
-    assert_eq!(refused(QueueMappingConfig { batch_size: 0, ..config() }), "BatchSize");
-    assert_eq!(refused(QueueMappingConfig { batch_size: 11, ..config() }), "BatchSize");
-    assert_eq!(refused(QueueMappingConfig { concurrency_max: 1, ..config() }), "ScalingConfig");
-    assert_eq!(refused(QueueMappingConfig { concurrency_max: 1_001, ..config() }), "ScalingConfig");
-    assert_eq!(refused(QueueMappingConfig { function_timeout_seconds: 91, ..config() }), "FunctionName");
-    assert!(QueueMapping::new(QueueMappingConfig { function_timeout_seconds: 90, ..config() }, &sqs).is_ok());
-    let nowhere = QueueMappingConfig { queue_name: "nowhere.fifo".to_owned(), ..config() };
-    let unreadable = QueueMapping::new(nowhere, &sqs).map(|_| ());
-    assert_eq!(unreadable, Err(MappingError::Unreadable(SqsError::QueueDoesNotExist)));
+    assert_eq!(refused(MappingSettings { batch_size: Some(0), ..config() }), "BatchSize");
+    assert_eq!(refused(MappingSettings { batch_size: Some(11), ..config() }), "BatchSize");
+    assert_eq!(refused(MappingSettings { scaling_config: concurrency(1), ..config() }), "ScalingConfig");
+    assert_eq!(refused(MappingSettings { scaling_config: concurrency(1_001), ..config() }), "ScalingConfig");
+    assert_eq!(refused(MappingSettings { looked_up: timeout(91), ..config() }), "FunctionName");
+    assert!(QueueMapping::new(MappingSettings { looked_up: timeout(90), ..config() }, &sqs).is_ok());
+    let nowhere = MappingSettings { event_source_arn: sqs.arn("nowhere.fifo"), ..config() };
+    assert_eq!(refused(nowhere), "EventSourceArn");
 }

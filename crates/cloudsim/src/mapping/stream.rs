@@ -5,7 +5,8 @@
 //! for retries, is handed to the driver as an on-failure message.
 //!
 //! Not here: reading the stream (the driver offers records and shards), its 24-hour retention, batch
-//! windows, parallelization factors above 1.
+//! windows, starting positions other than `TRIM_HORIZON`, parallelization factors above 1, filters on anything but
+//! `eventName`.
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -13,8 +14,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::{ItemFailures, MappingError, Outcome, back_off_ms, item_failures, response_types};
-use crate::admission::{EventSource, MAPPING_RULES, MappingSettings, check};
+use super::{ItemFailures, MappingError, Outcome, back_off_ms, figure, item_failures};
+use crate::admission::{Filter, MAPPING_RULES, MappingSettings, check};
 use crate::encoding::{iso_millis, iso_seconds, uuid};
 
 /// A batch ends where its event would pass this. (Lambda quotas: invocation payload.)
@@ -25,26 +26,10 @@ const STATE_BYTES_MAX: usize = 1_024 * 1_024;
 
 const MS_PER_SECOND: u64 = 1_000;
 
-/// Configures a mapping from a DynamoDB stream to a function; it starts at `TRIM_HORIZON` with
-/// parallelization factor 1.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct StreamMappingConfig {
-    pub function_arn: String,
-    pub stream_arn: String,
-    /// 1 to 10,000.
-    pub batch_size: u32,
-    /// The event filter: only records with these event names reach the function; `None` lets all
-    /// pass. AWS refuses it beside a tumbling window.
-    pub event_names: Option<BTreeSet<String>>,
-    /// Up to 900; 0 and `None` are a plain mapping.
-    pub tumbling_window_seconds: Option<u32>,
-    pub report_batch_item_failures: bool,
-    pub bisect_batch_on_function_error: bool,
-    /// 0 to 10,000; `None` retries without limit.
-    pub maximum_retry_attempts: Option<u32>,
-    /// 60 to 604,800; `None` is without limit.
-    pub maximum_record_age_seconds: Option<u32>,
-}
+/// What AWS takes where the settings do not say it.
+const BATCH_SIZE_DEFAULT: u64 = 100;
+
+const BACK_OFF_MS: u64 = 1_000;
 
 /// Is one stream record as the driver offers it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -62,15 +47,21 @@ pub struct StreamRecord {
 /// Polls a stream for a function.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct StreamMapping {
-    config: StreamMappingConfig,
+    settings: MappingSettings,
+    /// The event filter: only records with these event names reach the function; `None` lets all pass.
+    event_names: Option<BTreeSet<String>>,
     shards: BTreeMap<String, Shard>,
     next_id: u64,
+    /// `None` where none has ended.
+    has_last_run_failed: Option<bool>,
 }
 
 /// Is one call of the function the driver has to make.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct StreamInvocation {
     pub id: u64,
+    /// The same in each run of a batch.
+    pub request_id: String,
     pub shard_id: String,
     pub event: Value,
 }
@@ -116,6 +107,8 @@ struct Batch {
     setbacks: u32,
     not_before_ms: u64,
     last_failure: Option<Failure>,
+    /// The first invocation, which names the request.
+    request: Option<u64>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -127,11 +120,12 @@ enum BatchKind {
     },
 }
 
-/// Is the last failure of a batch, for the on-failure message.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Failure {
-    invocation_id: u64,
-    is_function_error: bool,
+/// Is how a batch failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+enum Failure {
+    FunctionError,
+    /// The function returned, and its response fails the batch.
+    Response,
 }
 
 /// Is an open tumbling window.
@@ -151,9 +145,7 @@ enum Verdict {
         records: usize,
         state: Option<Value>,
     },
-    Failed {
-        is_function_error: bool,
-    },
+    Failed(Failure),
     Throttled,
 }
 
@@ -164,37 +156,30 @@ enum Condition {
     RecordAgeExceeded,
 }
 
-impl StreamMappingConfig {
-    /// Returns what AWS would be asked for.
-    #[must_use]
-    pub fn settings(&self) -> MappingSettings {
-        let or_for_ever = |figure: Option<u32>| Some(figure.map_or(-1, i64::from));
-        MappingSettings {
-            batch_size: Some(self.batch_size.into()),
-            batching_window_seconds: Some(0),
-            parallelization_factor: Some(1),
-            tumbling_window_seconds: Some(self.tumbling_window_seconds.unwrap_or(0).into()),
-            filters: usize::from(self.event_names.is_some()),
-            starting_position: Some("TRIM_HORIZON".to_owned()),
-            retry_attempts_max: or_for_ever(self.maximum_retry_attempts),
-            record_age_seconds_max: or_for_ever(self.maximum_record_age_seconds),
-            response_types: response_types(self.report_batch_item_failures),
-            ..MappingSettings::of(EventSource::Stream)
-        }
-    }
-}
-
 impl StreamMapping {
     /// Makes a mapping; refuses what AWS refuses.
-    pub fn new(mut config: StreamMappingConfig) -> Result<Self, MappingError> {
-        check(MAPPING_RULES, &config.settings())?;
-        config.tumbling_window_seconds = config.tumbling_window_seconds.filter(|seconds| *seconds > 0);
-        Ok(Self { config, shards: BTreeMap::new(), next_id: 1 })
+    pub fn new(settings: MappingSettings) -> Result<Self, MappingError> {
+        check(MAPPING_RULES, &settings)?;
+        let filters = &settings.filter_criteria.filters;
+        let names: Option<Vec<Vec<String>>> = filters.iter().map(Filter::event_names).collect();
+        let names: BTreeSet<String> = names.ok_or(MappingError::UnknownFilter)?.into_iter().flatten().collect();
+        let event_names = (!filters.is_empty()).then_some(names);
+        Ok(Self { settings, event_names, shards: BTreeMap::new(), next_id: 1, has_last_run_failed: None })
     }
 
     #[must_use]
-    pub fn config(&self) -> &StreamMappingConfig {
-        &self.config
+    pub fn settings(&self) -> &MappingSettings {
+        &self.settings
+    }
+
+    /// Returns `LastProcessingResult`, as the Lambda API shows it.
+    #[must_use]
+    pub fn last_processing_result(&self) -> &'static str {
+        match self.has_last_run_failed {
+            None => "No records processed",
+            Some(true) => "PROBLEM: Function call failed",
+            Some(false) => "OK",
+        }
     }
 
     /// Makes a shard known; once known, a second call changes nothing. A parent that is not known
@@ -220,7 +205,7 @@ impl StreamMapping {
                 continue;
             }
             shard.last_offered = Some(record.sequence_number.clone());
-            let names = self.config.event_names.as_ref();
+            let names = self.event_names.as_ref();
             if names.is_none_or(|names| names.contains(&record.event_name)) {
                 shard.pending.push_back(record);
             }
@@ -242,13 +227,13 @@ impl StreamMapping {
             if shard.running.is_some() || blocked.contains(shard_id) {
                 continue;
             }
-            poll.discarded.extend(discard_aged(&self.config, now_ms, shard_id, shard));
+            poll.discarded.extend(discard_aged(&self.settings, now_ms, shard_id, shard));
             if shard.batches.is_empty()
-                && let Some(batch) = next_batch(&self.config, shard)
+                && let Some(batch) = next_batch(&self.settings, shard)
             {
                 shard.batches.push_back(batch);
             }
-            let Some(batch) = shard.batches.front() else {
+            let Some(batch) = shard.batches.front_mut() else {
                 continue;
             };
             if batch.not_before_ms > now_ms {
@@ -257,10 +242,13 @@ impl StreamMapping {
             let id = self.next_id;
             self.next_id += 1;
             shard.running = Some(id);
+            let request = *batch.request.get_or_insert(id);
+            let batch = &*batch;
             poll.invocations.push(StreamInvocation {
                 id,
+                request_id: request_id(request),
                 shard_id: shard_id.clone(),
-                event: event(&self.config, shard_id, batch, shard.window.as_ref()),
+                event: event(&self.settings, shard_id, batch, shard.window.as_ref()),
             });
         }
         poll
@@ -283,7 +271,11 @@ impl StreamMapping {
         let (shard_id, shard) = running.ok_or(unknown.clone())?;
         shard.running = None;
         let mut batch = shard.batches.pop_front().ok_or(unknown)?;
-        let is_function_error = match judge(&self.config, &batch, outcome) {
+        let verdict = judge(&self.settings, &batch, outcome);
+        if !matches!(verdict, Verdict::Throttled) {
+            self.has_last_run_failed = Some(matches!(verdict, Verdict::Failed(Failure::FunctionError)));
+        }
+        let failure = match verdict {
             Verdict::Done { records, state } => {
                 settle(shard, &mut batch, records, state);
                 if batch.records.is_empty() {
@@ -294,17 +286,17 @@ impl StreamMapping {
                     shard.retry(now_ms, Batch::new(BatchKind::Records, batch.records));
                     return Ok(Vec::new());
                 }
-                false
+                Failure::Response
             }
-            Verdict::Failed { is_function_error } => is_function_error,
+            Verdict::Failed(failure) => failure,
             Verdict::Throttled => {
                 shard.retry(now_ms, batch);
                 return Ok(Vec::new());
             }
         };
         batch.invocations += 1;
-        batch.last_failure = Some(Failure { invocation_id, is_function_error });
-        Ok(fail(&self.config, now_ms, shard_id, shard, batch))
+        batch.last_failure = Some(failure);
+        Ok(fail(&self.settings, now_ms, shard_id, shard, batch))
     }
 
     /// Says whether everything offered was processed, filtered out or discarded. An open window
@@ -345,7 +337,7 @@ impl StreamMapping {
     fn next_shard_event_ms(&self, shard: &Shard) -> Option<u64> {
         const NOW: u64 = 0;
         if let Some(batch) = shard.batches.front() {
-            let too_old_ms = batch.records.first().and_then(|record| too_old_ms(&self.config, record));
+            let too_old_ms = batch.records.first().and_then(|record| too_old_ms(&self.settings, record));
             return too_old_ms.into_iter().chain([batch.not_before_ms]).min();
         }
         if !shard.pending.is_empty() {
@@ -376,7 +368,7 @@ impl Shard {
     /// Puts a batch back to the front, to run after its back-off.
     fn retry(&mut self, now_ms: u64, mut batch: Batch) {
         batch.setbacks += 1;
-        batch.not_before_ms = now_ms + back_off_ms(batch.setbacks);
+        batch.not_before_ms = now_ms + back_off_ms(BACK_OFF_MS, batch.setbacks);
         self.batches.push_front(batch);
     }
 
@@ -395,8 +387,26 @@ impl Shard {
 
 impl Batch {
     fn new(kind: BatchKind, records: Vec<StreamRecord>) -> Self {
-        Self { kind, records, invocations: 0, failures: 0, setbacks: 0, not_before_ms: 0, last_failure: None }
+        Self {
+            kind,
+            records,
+            invocations: 0,
+            failures: 0,
+            setbacks: 0,
+            not_before_ms: 0,
+            last_failure: None,
+            request: None,
+        }
     }
+}
+
+fn request_id(number: u64) -> String {
+    uuid("request", number)
+}
+
+/// Returns the length of the tumbling windows; none where it is 0.
+fn window_seconds(settings: &MappingSettings) -> Option<u64> {
+    figure(settings.tumbling_window_in_seconds).filter(|seconds| *seconds > 0)
 }
 
 fn known_shard<'a>(shards: &'a mut BTreeMap<String, Shard>, shard_id: &str) -> Result<&'a mut Shard, MappingError> {
@@ -411,17 +421,17 @@ fn compare_sequence(left: &str, right: &str) -> Ordering {
 }
 
 /// Returns when a record first is older than the maximum.
-fn too_old_ms(config: &StreamMappingConfig, record: &StreamRecord) -> Option<u64> {
-    let age_seconds_max = config.maximum_record_age_seconds?;
-    Some(record.created_ms + u64::from(age_seconds_max) * MS_PER_SECOND + 1)
+fn too_old_ms(settings: &MappingSettings, record: &StreamRecord) -> Option<u64> {
+    let age_seconds_max = figure(settings.maximum_record_age_in_seconds)?;
+    Some(record.created_ms + age_seconds_max * MS_PER_SECOND + 1)
 }
 
 /// Gives up the records at the front that are older than the maximum age.
-fn discard_aged(config: &StreamMappingConfig, now_ms: u64, shard_id: &str, shard: &mut Shard) -> Vec<Discarded> {
-    let is_aged = |record: &StreamRecord| too_old_ms(config, record).is_some_and(|too_old_ms| too_old_ms <= now_ms);
+fn discard_aged(settings: &MappingSettings, now_ms: u64, shard_id: &str, shard: &mut Shard) -> Vec<Discarded> {
+    let is_aged = |record: &StreamRecord| too_old_ms(settings, record).is_some_and(|too_old_ms| too_old_ms <= now_ms);
     let mut discarded = Vec::new();
     let mut give_up = |aged: Batch| {
-        discarded.push(discard(config, now_ms, shard_id, None, &aged, Condition::RecordAgeExceeded));
+        discarded.push(discard(settings, now_ms, shard_id, None, &aged, Condition::RecordAgeExceeded));
     };
     while let Some(mut batch) = shard.batches.pop_front() {
         let aged = batch.records.iter().take_while(|record| is_aged(record)).count();
@@ -447,12 +457,12 @@ fn discard_aged(config: &StreamMappingConfig, now_ms: u64, shard_id: &str, shard
 }
 
 /// Forms the next batch of what is pending, or the end of a window.
-fn next_batch(config: &StreamMappingConfig, shard: &mut Shard) -> Option<Batch> {
-    let Some(window_seconds) = config.tumbling_window_seconds else {
-        let records = take_pending(config, shard, |_| true);
+fn next_batch(settings: &MappingSettings, shard: &mut Shard) -> Option<Batch> {
+    let Some(window_seconds) = window_seconds(settings) else {
+        let records = take_pending(settings, shard, |_| true);
         return (!records.is_empty()).then(|| Batch::new(BatchKind::Records, records));
     };
-    let window_ms = u64::from(window_seconds) * MS_PER_SECOND;
+    let window_ms = window_seconds * MS_PER_SECOND;
     let start_of = |record: &StreamRecord| record.created_ms / window_ms * window_ms;
     let first_start_ms = shard.pending.front().map(start_of);
     if let Some(window) = &shard.window {
@@ -476,19 +486,20 @@ fn next_batch(config: &StreamMappingConfig, shard: &mut Shard) -> Option<Batch> 
             is_overfull: false,
         })
         .start_ms;
-    let records = take_pending(config, shard, |record| start_of(record) <= start_ms);
+    let records = take_pending(settings, shard, |record| start_of(record) <= start_ms);
     Some(Batch::new(BatchKind::Records, records))
 }
 
 /// Takes what fits one event and is wanted; the first record always fits.
 fn take_pending(
-    config: &StreamMappingConfig,
+    settings: &MappingSettings,
     shard: &mut Shard,
     is_wanted: impl Fn(&StreamRecord) -> bool,
 ) -> Vec<StreamRecord> {
     let mut records = Vec::new();
     let mut event_bytes = 0;
-    while records.len() < config.batch_size as usize
+    let batch_size = figure(settings.batch_size).unwrap_or(BATCH_SIZE_DEFAULT);
+    while (records.len() as u64) < batch_size
         && let Some(record) = shard.pending.front().filter(|record| is_wanted(record))
     {
         event_bytes += record.record.to_string().len();
@@ -502,7 +513,7 @@ fn take_pending(
 
 /// Builds the event as Lambda does. (Lambda developer guide, "Using Lambda with DynamoDB" and
 /// "tumbling windows".)
-fn event(config: &StreamMappingConfig, shard_id: &str, batch: &Batch, window: Option<&Window>) -> Value {
+fn event(settings: &MappingSettings, shard_id: &str, batch: &Batch, window: Option<&Window>) -> Value {
     let records: Vec<&Value> = batch.records.iter().map(|record| &record.record).collect();
     let Some(window) = window else {
         return json!({ "Records": records });
@@ -519,30 +530,30 @@ fn event(config: &StreamMappingConfig, shard_id: &str, batch: &Batch, window: Op
         },
         "state": window.state,
         "shardId": shard_id,
-        "eventSourceARN": config.stream_arn,
+        "eventSourceARN": settings.event_source_arn,
         "isFinalInvokeForWindow": is_final,
         "isWindowTerminatedEarly": is_early,
     })
 }
 
 /// Decides what an outcome means. With a tumbling window a response without `state` is a failure.
-fn judge(config: &StreamMappingConfig, batch: &Batch, outcome: &Outcome) -> Verdict {
+fn judge(settings: &MappingSettings, batch: &Batch, outcome: &Outcome) -> Verdict {
     let response = match outcome {
         Outcome::Succeeded(response) => response.as_ref(),
         Outcome::FunctionError | Outcome::TimedOut => {
-            return Verdict::Failed { is_function_error: true };
+            return Verdict::Failed(Failure::FunctionError);
         }
         Outcome::Throttled => return Verdict::Throttled,
     };
-    let malformed = Verdict::Failed { is_function_error: false };
+    let malformed = Verdict::Failed(Failure::Response);
     let state = response.and_then(|response| response.get("state"));
-    let state = match (config.tumbling_window_seconds, state) {
+    let state = match (window_seconds(settings), state) {
         (None, _) => None,
         (Some(_), Some(state @ Value::Object(_))) => Some(state.clone()),
         (Some(_), _) => return malformed,
     };
     let all = batch.records.len();
-    if !config.report_batch_item_failures {
+    if !settings.reports_batch_item_failures() {
         return Verdict::Done { records: all, state };
     }
     match item_failures(response) {
@@ -572,21 +583,21 @@ fn settle(shard: &mut Shard, batch: &mut Batch, records: usize, state: Option<Va
 
 /// Splits a failed batch, puts it back to the front, or gives it up where its retries are used up.
 fn fail(
-    config: &StreamMappingConfig,
+    settings: &MappingSettings,
     now_ms: u64,
     shard_id: &str,
     shard: &mut Shard,
     mut batch: Batch,
 ) -> Vec<Discarded> {
-    if config.bisect_batch_on_function_error && batch.records.len() > 1 {
+    if settings.bisect_batch_on_function_error == Some(true) && batch.records.len() > 1 {
         let behind = batch.records.split_off(batch.records.len() / 2);
         shard.batches.push_front(Batch::new(BatchKind::Records, behind));
         shard.retry(now_ms, Batch::new(BatchKind::Records, batch.records));
         return Vec::new();
     }
-    if config.maximum_retry_attempts.is_some_and(|attempts| batch.failures >= attempts) {
+    if figure(settings.maximum_retry_attempts).is_some_and(|attempts| u64::from(batch.failures) >= attempts) {
         let discarded =
-            discard(config, now_ms, shard_id, shard.window.as_ref(), &batch, Condition::RetryAttemptsExhausted);
+            discard(settings, now_ms, shard_id, shard.window.as_ref(), &batch, Condition::RetryAttemptsExhausted);
         shard.end_window(batch.kind);
         return vec![discarded];
     }
@@ -597,30 +608,29 @@ fn fail(
 
 /// Builds the on-failure message. (Lambda developer guide, "Retain discarded batch records", and as recorded.)
 fn discard(
-    config: &StreamMappingConfig,
+    settings: &MappingSettings,
     now_ms: u64,
     shard_id: &str,
     window: Option<&Window>,
     batch: &Batch,
     condition: Condition,
 ) -> Discarded {
-    let request_number = batch.last_failure.as_ref().map_or(0, |failure| failure.invocation_id);
     let sequence_numbers: Vec<String> = batch.records.iter().map(|record| record.sequence_number.clone()).collect();
     let arrival = |record: Option<&StreamRecord>| record.map(|record| iso_seconds(record.created_ms));
     let mut message = json!({
         "requestContext": {
-            "requestId": uuid("request", request_number),
-            "functionArn": config.function_arn,
+            "requestId": request_id(batch.request.unwrap_or_default()),
+            "functionArn": settings.function_name,
             "condition": condition,
             // One where it never ran, too.
             "approximateInvokeCount": batch.invocations.max(1),
         },
         "version": "1.0",
         "timestamp": iso_millis(now_ms),
-        "DDBStreamBatchInfo": { "shardId": shard_id, "streamArn": config.stream_arn },
+        "DDBStreamBatchInfo": { "shardId": shard_id, "streamArn": settings.event_source_arn },
     });
-    if let Some(failure) = &batch.last_failure {
-        let function_error = failure.is_function_error.then_some("Unhandled");
+    if let Some(failure) = batch.last_failure {
+        let function_error = (failure == Failure::FunctionError).then_some("Unhandled");
         message["responseContext"] =
             json!({ "statusCode": 200, "executedVersion": "$LATEST", "functionError": function_error });
     }

@@ -1,28 +1,23 @@
 //! The rules of the stream mapping as claims, then a random test of what must hold whatever happens.
 
-use std::collections::BTreeSet;
-
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::admission::{FilterCriteria, MappingSettings, REPORT_BATCH_ITEM_FAILURES};
 
 /// A multiple of every window length used here.
 const NOW: u64 = 1_800_000_000_000;
 const SECOND: u64 = 1_000;
 const SHARD: &str = "shardId-1";
 
-fn config() -> StreamMappingConfig {
-    StreamMappingConfig {
-        function_arn: "arn:aws:lambda:us-east-1:000000000000:function:projector".to_owned(),
-        stream_arn: "arn:aws:dynamodb:us-east-1:000000000000:table/events/stream/1".to_owned(),
-        batch_size: 100,
-        event_names: None,
-        tumbling_window_seconds: None,
-        report_batch_item_failures: true,
-        bisect_batch_on_function_error: false,
-        maximum_retry_attempts: None,
-        maximum_record_age_seconds: None,
+fn config() -> MappingSettings {
+    MappingSettings {
+        event_source_arn: "arn:aws:dynamodb:us-east-1:000000000000:table/events/stream/1".to_owned(),
+        function_name: "arn:aws:lambda:us-east-1:000000000000:function:projector".to_owned(),
+        starting_position: Some("TRIM_HORIZON".to_owned()),
+        function_response_types: vec![REPORT_BATCH_ITEM_FAILURES.to_owned()],
+        ..MappingSettings::default()
     }
 }
 
@@ -40,7 +35,7 @@ fn record(number: u64) -> StreamRecord {
 }
 
 /// Makes a mapping with one shard that was offered the records.
-fn mapping_with(config: StreamMappingConfig, records: Vec<StreamRecord>) -> StreamMapping {
+fn mapping_with(config: MappingSettings, records: Vec<StreamRecord>) -> StreamMapping {
     let mut mapping = StreamMapping::new(config).unwrap();
     mapping.add_shard(SHARD, None);
     mapping.offer(SHARD, records).unwrap();
@@ -84,7 +79,7 @@ fn a_plain_event_has_records_and_nothing_else() {
 #[test]
 fn a_batch_holds_at_most_the_batch_size_and_blocks_its_shard() {
     let mut mapping =
-        mapping_with(StreamMappingConfig { batch_size: 2, ..config() }, vec![record(1), record(2), record(3)]);
+        mapping_with(MappingSettings { batch_size: Some(2), ..config() }, vec![record(1), record(2), record(3)]);
     let first = poll_one(&mut mapping, NOW);
     assert_eq!(sequence_numbers(&first), ["1", "2"]);
     assert_eq!(mapping.poll(NOW), StreamPoll::default());
@@ -114,10 +109,10 @@ fn records_offered_again_are_ignored() {
 
 #[test]
 fn filtered_records_are_skipped_and_passed() {
-    let event_names = Some(BTreeSet::from(["INSERT".to_owned()]));
+    let filter_criteria = FilterCriteria::of([r#"{"eventName": ["INSERT"]}"#]);
     let removal = |number| StreamRecord { event_name: "REMOVE".to_owned(), ..record(number) };
     let mut mapping =
-        mapping_with(StreamMappingConfig { event_names, ..config() }, vec![removal(1), record(2), removal(3)]);
+        mapping_with(MappingSettings { filter_criteria, ..config() }, vec![removal(1), record(2), removal(3)]);
     let invocation = poll_one(&mut mapping, NOW);
     assert_eq!(sequence_numbers(&invocation), ["2"]);
     mapping.complete(NOW, invocation.id, &succeeding()).unwrap();
@@ -174,15 +169,6 @@ fn a_failed_or_malformed_batch_is_retried_whole() {
 }
 
 #[test]
-fn without_reporting_the_response_is_not_read() {
-    let mut mapping =
-        mapping_with(StreamMappingConfig { report_batch_item_failures: false, ..config() }, vec![record(1), record(2)]);
-    let invocation = poll_one(&mut mapping, NOW);
-    mapping.complete(NOW, invocation.id, &failing(&["1"])).unwrap();
-    assert!(mapping.is_caught_up());
-}
-
-#[test]
 fn retries_back_off_up_to_a_minute() {
     let mut mapping = mapping_with(config(), vec![record(1)]);
     let mut now_ms = NOW;
@@ -201,7 +187,7 @@ fn retries_back_off_up_to_a_minute() {
 // Lambda developer guide, "Retain discarded batch records": the example's members.
 #[test]
 fn exhausted_retries_discard_the_batch_and_announce_it() {
-    let limited = StreamMappingConfig { maximum_retry_attempts: Some(1), ..config() };
+    let limited = MappingSettings { maximum_retry_attempts: Some(1), ..config() };
     let mut mapping = mapping_with(limited, vec![record_at(1, NOW - SECOND), record(2)]);
     let first = poll_one(&mut mapping, NOW);
     let second = next_after(&mut mapping, &first, &Outcome::FunctionError);
@@ -212,7 +198,7 @@ fn exhausted_retries_discard_the_batch_and_announce_it() {
         json!({
             "requestContext": {
                 "requestId": discarded.message["requestContext"]["requestId"],
-                "functionArn": config().function_arn,
+                "functionArn": config().function_name,
                 "condition": "RetryAttemptsExhausted",
                 "approximateInvokeCount": 2,
             },
@@ -230,7 +216,7 @@ fn exhausted_retries_discard_the_batch_and_announce_it() {
                 "approximateArrivalOfFirstRecord": "2027-01-15T07:59:59Z",
                 "approximateArrivalOfLastRecord": "2027-01-15T08:00:00Z",
                 "batchSize": 2,
-                "streamArn": config().stream_arn,
+                "streamArn": config().event_source_arn,
             },
         })
     );
@@ -239,7 +225,7 @@ fn exhausted_retries_discard_the_batch_and_announce_it() {
 
 #[test]
 fn a_discarded_batch_is_passed_while_records_behind_it_wait() {
-    let limited = StreamMappingConfig { batch_size: 1, maximum_retry_attempts: Some(0), ..config() };
+    let limited = MappingSettings { batch_size: Some(1), maximum_retry_attempts: Some(0), ..config() };
     let mut mapping = mapping_with(limited, vec![record(1), record(2)]);
     let first = poll_one(&mut mapping, NOW);
     mapping.complete(NOW, first.id, &Outcome::FunctionError).unwrap();
@@ -248,7 +234,7 @@ fn a_discarded_batch_is_passed_while_records_behind_it_wait() {
 
 #[test]
 fn throttling_uses_up_no_retry() {
-    let limited = StreamMappingConfig { maximum_retry_attempts: Some(0), ..config() };
+    let limited = MappingSettings { maximum_retry_attempts: Some(0), ..config() };
     let mut mapping = mapping_with(limited, vec![record(1)]);
     let first = poll_one(&mut mapping, NOW);
     let second = next_after(&mut mapping, &first, &Outcome::Throttled);
@@ -257,7 +243,7 @@ fn throttling_uses_up_no_retry() {
 
 #[test]
 fn records_past_the_maximum_age_are_discarded_with_and_without_an_attempt() {
-    let limited = StreamMappingConfig { maximum_record_age_seconds: Some(60), ..config() };
+    let limited = MappingSettings { maximum_record_age_in_seconds: Some(60), ..config() };
     let mut mapping = mapping_with(limited.clone(), vec![record(1), record_at(2, NOW + SECOND)]);
     assert_eq!(mapping.poll(NOW + 60 * SECOND).discarded, [], "exactly the maximum is not too old");
     let mut mapping = mapping_with(limited, vec![record(1), record_at(2, NOW + SECOND)]);
@@ -277,7 +263,7 @@ fn records_past_the_maximum_age_are_discarded_with_and_without_an_attempt() {
 #[test]
 fn bisection_isolates_the_poison_record_and_uses_up_no_retry() {
     let bisecting =
-        StreamMappingConfig { bisect_batch_on_function_error: true, maximum_retry_attempts: Some(0), ..config() };
+        MappingSettings { bisect_batch_on_function_error: Some(true), maximum_retry_attempts: Some(0), ..config() };
     let mut mapping = mapping_with(bisecting, (1..=5).map(record).collect());
     let mut now_ms = NOW;
     let mut discarded = Vec::new();
@@ -297,8 +283,8 @@ fn bisection_isolates_the_poison_record_and_uses_up_no_retry() {
     assert_eq!(discarded[0].sequence_numbers, ["3"]);
 }
 
-fn windowed() -> StreamMappingConfig {
-    StreamMappingConfig { tumbling_window_seconds: Some(100), ..config() }
+fn windowed() -> MappingSettings {
+    MappingSettings { tumbling_window_in_seconds: Some(100), ..config() }
 }
 
 fn with_state(state: &Value) -> Outcome {
@@ -317,7 +303,7 @@ fn a_window_event_carries_window_state_and_shard() {
             "window": { "start": "2027-01-15T08:00:00Z", "end": "2027-01-15T08:01:40Z" },
             "state": {},
             "shardId": SHARD,
-            "eventSourceARN": config().stream_arn,
+            "eventSourceARN": config().event_source_arn,
             "isFinalInvokeForWindow": false,
             "isWindowTerminatedEarly": false,
         })
@@ -390,65 +376,6 @@ fn a_retried_batch_gets_the_state_from_before_it() {
     assert_eq!(second.event["state"], json!({}));
 }
 
-#[test]
-fn a_final_invocation_without_retries_left_is_given_up_and_the_next_window_begins_empty() {
-    let limited = StreamMappingConfig { maximum_retry_attempts: Some(0), ..windowed() };
-    let mut mapping = mapping_with(limited, vec![record(1), record_at(2, NOW + 100 * SECOND)]);
-    let first = poll_one(&mut mapping, NOW);
-    mapping.complete(NOW, first.id, &with_state(&json!({ "n": 1 }))).unwrap();
-    let last = poll_one(&mut mapping, NOW);
-    assert_eq!(last.event["isFinalInvokeForWindow"], true);
-    let discarded = mapping.complete(NOW, last.id, &Outcome::FunctionError).unwrap();
-    assert_eq!(discarded[0].sequence_numbers, Vec::<String>::new());
-    let message = &discarded[0].message;
-    assert_eq!(message["requestContext"]["condition"], "RetryAttemptsExhausted");
-    assert_eq!(message["DDBStreamBatchInfo"], json!({ "shardId": SHARD, "streamArn": config().stream_arn }));
-    assert_eq!(message["timeWindowInfo"]["isFinalInvokeForWindow"], true);
-    let second = poll_one(&mut mapping, NOW);
-    assert_eq!((sequence_numbers(&second), &second.event["state"]), (vec!["2"], &json!({})));
-}
-
-/// The batches of a mapping whose function always reports one record, and what is given up.
-fn runs_with_reported(config: StreamMappingConfig, count: u64, reported: &str) -> (Vec<String>, Vec<Discarded>) {
-    let mut mapping = mapping_with(config, (1..=count).map(record).collect());
-    let (mut runs, mut discarded) = (Vec::new(), Vec::new());
-    let mut now_ms = NOW;
-    while let Some(next_ms) = mapping.next_event_ms() {
-        now_ms = now_ms.max(next_ms);
-        for invocation in mapping.poll(now_ms).invocations {
-            let numbers = sequence_numbers(&invocation);
-            runs.push(numbers.join(","));
-            let outcome = if numbers.contains(&reported) { failing(&[reported]) } else { succeeding() };
-            discarded.extend(mapping.complete(now_ms, invocation.id, &outcome).unwrap());
-        }
-    }
-    (runs, discarded)
-}
-
-#[test]
-fn what_is_left_after_a_partial_answer_has_all_its_retries() {
-    let limited = StreamMappingConfig { batch_size: 4, maximum_retry_attempts: Some(1), ..config() };
-    let (runs, discarded) = runs_with_reported(limited, 4, "2");
-    assert_eq!(runs, ["1,2,3,4", "2,3,4", "2,3,4"]);
-    assert_eq!(discarded[0].sequence_numbers, ["2", "3", "4"]);
-    assert_eq!(discarded[0].message["requestContext"]["approximateInvokeCount"], 2);
-    assert_eq!(discarded[0].message["responseContext"]["functionError"], Value::Null);
-}
-
-#[test]
-fn what_is_left_after_a_partial_answer_is_split_until_the_failing_record_is_alone() {
-    let splitting = StreamMappingConfig {
-        batch_size: 4,
-        maximum_retry_attempts: Some(1),
-        bisect_batch_on_function_error: true,
-        ..config()
-    };
-    let (runs, discarded) = runs_with_reported(splitting, 4, "2");
-    assert_eq!(runs, ["1,2,3,4", "2,3,4", "2", "2", "3,4"]);
-    assert_eq!(discarded[0].sequence_numbers, ["2"]);
-    assert_eq!(discarded[0].message["requestContext"]["approximateInvokeCount"], 2);
-}
-
 // Lambda developer guide: state is at most 1 MB; aws_lambda_events: then the window goes on afresh.
 #[test]
 fn too_much_state_ends_the_window_early_and_it_goes_on_with_none() {
@@ -508,26 +435,28 @@ fn a_forgotten_invocation_is_offered_again_after_a_snapshot() {
 
 #[test]
 fn a_mapping_that_aws_refuses_cannot_be_made() {
-    let filter = Some(BTreeSet::from(["INSERT".to_owned()]));
+    let filter_criteria = FilterCriteria::of([r#"{"eventName": ["INSERT"]}"#]);
     for (refused, parameter) in [
-        (StreamMappingConfig { batch_size: 0, ..config() }, "BatchSize"),
-        (StreamMappingConfig { batch_size: 10_001, ..config() }, "BatchSize"),
-        (StreamMappingConfig { tumbling_window_seconds: Some(901), ..config() }, "TumblingWindowInSeconds"),
-        (StreamMappingConfig { event_names: filter, ..windowed() }, "TumblingWindowInSeconds"),
-        (StreamMappingConfig { maximum_retry_attempts: Some(10_001), ..config() }, "MaximumRetryAttempts"),
-        (StreamMappingConfig { maximum_record_age_seconds: Some(59), ..config() }, "MaximumRecordAgeInSeconds"),
+        (MappingSettings { batch_size: Some(0), ..config() }, "BatchSize"),
+        (MappingSettings { batch_size: Some(10_001), ..config() }, "BatchSize"),
+        (MappingSettings { tumbling_window_in_seconds: Some(901), ..config() }, "TumblingWindowInSeconds"),
+        (MappingSettings { filter_criteria, ..windowed() }, "TumblingWindowInSeconds"),
+        (MappingSettings { maximum_retry_attempts: Some(10_001), ..config() }, "MaximumRetryAttempts"),
+        (MappingSettings { maximum_record_age_in_seconds: Some(59), ..config() }, "MaximumRecordAgeInSeconds"),
     ] {
         match StreamMapping::new(refused).unwrap_err() {
             MappingError::Refused(refusal) => assert_eq!(refusal.parameter, parameter),
             other => panic!("{other}"),
         }
     }
+    let other = MappingSettings { filter_criteria: FilterCriteria::of([r#"{"eventID": ["1"]}"#]), ..config() };
+    assert_eq!(StreamMapping::new(other).unwrap_err(), MappingError::UnknownFilter);
 }
 
 #[test]
 fn a_tumbling_window_of_no_length_is_a_plain_mapping() {
     let mut mapping =
-        mapping_with(StreamMappingConfig { tumbling_window_seconds: Some(0), ..config() }, vec![record(1)]);
+        mapping_with(MappingSettings { tumbling_window_in_seconds: Some(0), ..config() }, vec![record(1)]);
     assert!(poll_one(&mut mapping, NOW).event.get("window").is_none());
 }
 
@@ -558,22 +487,22 @@ fn ending() -> impl Strategy<Value = Ending> {
     ]
 }
 
-fn any_config() -> impl Strategy<Value = StreamMappingConfig> {
+fn any_config() -> impl Strategy<Value = MappingSettings> {
     (
-        1..6_u32,
-        prop::option::of(Just(100_u32)),
+        1..6_i64,
+        prop::option::of(Just(100_i64)),
         any::<bool>(),
         any::<bool>(),
-        prop::option::of(0..4_u32),
-        prop::option::of(60..120_u32),
+        prop::option::of(0..4_i64),
+        prop::option::of(60..120_i64),
     )
-        .prop_map(|(batch_size, window, report, bisect, attempts, age)| StreamMappingConfig {
-            batch_size,
-            tumbling_window_seconds: window,
-            report_batch_item_failures: report,
-            bisect_batch_on_function_error: bisect,
+        .prop_map(|(batch_size, window, report, bisect, attempts, age)| MappingSettings {
+            batch_size: Some(batch_size),
+            tumbling_window_in_seconds: window,
+            function_response_types: if report { config().function_response_types } else { Vec::new() },
+            bisect_batch_on_function_error: Some(bisect),
             maximum_retry_attempts: attempts,
-            maximum_record_age_seconds: age,
+            maximum_record_age_in_seconds: age,
             ..config()
         })
 }
@@ -630,7 +559,7 @@ proptest! {
                     continue;
                 }
                 let numbers = sequence_numbers(invocation);
-                let (outcome, done) = outcome_of(ending, &numbers, config.report_batch_item_failures);
+                let (outcome, done) = outcome_of(ending, &numbers, config.reports_batch_item_failures());
                 ended.extend(discarded.drain(..).flat_map(|given_up| given_up.sequence_numbers));
                 ended.extend(numbers[..done].iter().map(|number| (*number).to_owned()));
                 discarded.extend(mapping.complete(now_ms, invocation.id, &outcome).unwrap());

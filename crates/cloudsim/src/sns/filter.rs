@@ -1,7 +1,5 @@
-//! Filter policies on message attributes. (SNS developer guide, "Amazon SNS subscription filter
-//! policies".)
-
-use std::collections::BTreeMap;
+//! Filter policies on message attributes or on the message's JSON. (SNS developer guide, "Amazon SNS subscription
+//! filter policies".)
 
 use serde_json::{Map, Value};
 
@@ -14,12 +12,13 @@ const COMBINATIONS_MAX: usize = 150;
 /// Compares a number with a bound.
 type Comparison = fn(&f64, &f64) -> bool;
 
-const COMPARISONS: [(&str, Comparison); 5] =
-    [("=", f64::eq), ("<", f64::lt), ("<=", f64::le), (">", f64::gt), (">=", f64::ge)];
+const EQUAL: [(&str, Comparison); 1] = [("=", f64::eq)];
+const LOWER: [(&str, Comparison); 2] = [(">", f64::gt), (">=", f64::ge)];
+const UPPER: [(&str, Comparison); 2] = [("<", f64::lt), ("<=", f64::le)];
 
-/// Accepts a message when every named attribute meets one of its conditions.
+/// Accepts a message when every named attribute or member meets one of its conditions.
 pub(super) struct FilterPolicy {
-    conditions: BTreeMap<String, Vec<Condition>>,
+    conditions: Vec<(Vec<String>, Vec<Condition>)>,
 }
 
 /// Is a condition; what it compares are scalars as [`scalar`] makes them.
@@ -34,33 +33,77 @@ enum Condition {
 }
 
 impl FilterPolicy {
-    pub(super) fn parse(text: &str) -> Result<Self, SnsError> {
-        let policy: Map<String, Value> = serde_json::from_str(text).map_err(|_| refused("not a JSON object"))?;
-        if policy.len() > NAMES_MAX {
-            return Err(refused("a policy names at most 5 attributes"));
+    /// Reads a policy, which may be nested where it is on the message's body.
+    pub(super) fn parse(text: &str, of_body: bool) -> Result<Self, SnsError> {
+        let policy = serde_json::from_str(text).map_err(|_| refused("failed to parse JSON."))?;
+        let mut conditions = Vec::new();
+        collect(&mut Vec::new(), &policy, of_body, &mut conditions)?;
+        if conditions.len() > NAMES_MAX {
+            return Err(refused("Filter policy can not have more than 5 keys"));
         }
-        let mut conditions = BTreeMap::new();
-        let mut combinations = 1_usize;
-        for (name, alternatives) in &policy {
-            let alternatives = alternatives
-                .as_array()
-                .filter(|alternatives| !alternatives.is_empty())
-                .ok_or_else(|| refused("every attribute needs a list of conditions"))?;
-            combinations = combinations.saturating_mul(alternatives.len());
-            let parsed: Result<Vec<Condition>, SnsError> = alternatives.iter().map(condition).collect();
-            conditions.insert(name.clone(), parsed?);
-        }
-        if combinations > COMBINATIONS_MAX {
-            return Err(refused("a policy has at most 150 combinations of values"));
+        let combinations = conditions.iter().map(|(path, alternatives)| path.len() * alternatives.len());
+        if combinations.fold(1, usize::saturating_mul) > COMBINATIONS_MAX {
+            return Err(refused("Filter policy is too complex"));
         }
         Ok(Self { conditions })
     }
 
     pub(super) fn accepts(&self, attributes: &MessageAttributes) -> bool {
-        self.conditions.iter().all(|(name, alternatives)| {
-            let values = attributes.get(name).map(values);
+        self.accepts_where(|path| path.first().and_then(|name| attributes.get(name)).map(values))
+    }
+
+    /// Judges a message that is a JSON object; no other one is accepted.
+    pub(super) fn accepts_body(&self, text: &str) -> bool {
+        let body = serde_json::from_str::<Map<String, Value>>(text).map(Value::Object);
+        body.is_ok_and(|body| {
+            self.accepts_where(|path| {
+                let found = at(&body, path);
+                (!found.is_empty()).then(|| found.into_iter().filter_map(scalar).collect())
+            })
+        })
+    }
+
+    fn accepts_where(&self, values: impl Fn(&[String]) -> Option<Vec<Value>>) -> bool {
+        self.conditions.iter().all(|(path, alternatives)| {
+            let values = values(path);
             alternatives.iter().any(|condition| condition.accepts(values.as_deref()))
         })
+    }
+}
+
+/// Adds the conditions of a policy with the paths they are on.
+fn collect(
+    path: &mut Vec<String>,
+    policy: &Map<String, Value>,
+    of_body: bool,
+    conditions: &mut Vec<(Vec<String>, Vec<Condition>)>,
+) -> Result<(), SnsError> {
+    for (name, value) in policy {
+        path.push(name.clone());
+        match value {
+            Value::Object(nested) if of_body => collect(path, nested, of_body, conditions)?,
+            Value::Array(alternatives) if !alternatives.is_empty() => {
+                let alternatives: Result<Vec<Condition>, SnsError> = alternatives.iter().map(condition).collect();
+                conditions.push((path.clone(), alternatives?));
+            }
+            Value::Array(_) => return Err(refused("Empty arrays are not allowed")),
+            Value::Object(_) => {
+                return Err(refused("Filter policy scope MessageAttributes does not support nested filter policy"));
+            }
+            _ => return Err(refused(&format!("\"{name}\" must be an object or an array"))),
+        }
+        path.pop();
+    }
+    Ok(())
+}
+
+/// Returns what stands in a message under a path: of lists every element.
+fn at<'a>(value: &'a Value, path: &[String]) -> Vec<&'a Value> {
+    match (value, path) {
+        (Value::Array(items), _) => items.iter().flat_map(|item| at(item, path)).collect(),
+        (value, []) => vec![value],
+        (Value::Object(members), [name, rest @ ..]) => members.get(name).map_or(Vec::new(), |value| at(value, rest)),
+        _ => Vec::new(),
     }
 }
 
@@ -93,43 +136,67 @@ impl Condition {
 
 fn condition(value: &Value) -> Result<Condition, SnsError> {
     let Value::Object(members) = value else {
-        return scalar(value).map(Condition::Equals).ok_or_else(|| refused("a condition is a scalar or an object"));
+        return scalar(value)
+            .map(Condition::Equals)
+            .ok_or_else(|| refused("Match value must be String, number, true, false, or null"));
     };
     let mut members = members.iter();
     let (Some((operator, operand)), None) = (members.next(), members.next()) else {
-        return Err(refused("a condition has one operator"));
+        return Err(refused("Only one key allowed in match expression"));
     };
     let parsed = match (operator.as_str(), operand) {
         ("prefix", Value::String(prefix)) => Some(Condition::Prefix(prefix.clone())),
         ("suffix", Value::String(suffix)) => Some(Condition::Suffix(suffix.clone())),
         ("exists", Value::Bool(wanted)) => Some(Condition::Exists(*wanted)),
-        ("anything-but", Value::Object(inner)) => {
-            inner.get("prefix").and_then(Value::as_str).map(|prefix| Condition::AnythingButPrefix(prefix.to_owned()))
-        }
+        ("exists", _) => return Err(refused("exists match pattern must be either true or false.")),
+        ("anything-but", Value::Object(inner)) => match (inner.iter().next(), inner.len()) {
+            (Some((pattern, Value::String(prefix))), 1) if pattern == "prefix" => {
+                Some(Condition::AnythingButPrefix(prefix.clone()))
+            }
+            (Some((pattern, _)), 1) if pattern != "prefix" => {
+                return Err(refused(&format!("Unsupported anything-but pattern: {pattern}")));
+            }
+            _ => None,
+        },
         ("anything-but", Value::Array(unwanted)) => {
             let unwanted: Option<Vec<Value>> = unwanted.iter().map(scalar).collect();
             unwanted.map(Condition::AnythingBut)
         }
         ("anything-but", single) => scalar(single).map(|value| Condition::AnythingBut(vec![value])),
-        ("numeric", Value::Array(terms)) => numeric(terms),
+        ("numeric", Value::Array(terms)) => Some(Condition::Numeric(numeric(terms)?)),
         _ => None,
     };
-    parsed.ok_or_else(|| refused("unknown operator or operand"))
+    parsed.ok_or_else(|| refused(&format!("Unrecognized match type {operator}")))
 }
 
-fn numeric(terms: &[Value]) -> Option<Condition> {
-    let is_paired = matches!(terms.len(), 2 | 4);
-    if !is_paired {
-        return None;
+/// Reads `= x`, one bound, or a lower and then an upper bound.
+fn numeric(terms: &[Value]) -> Result<Vec<(Comparison, f64)>, SnsError> {
+    let [operator, bound, rest @ ..] = terms else {
+        return Err(refused("Invalid member in numeric match: operator and number expected"));
+    };
+    let find = |table: &[(&str, Comparison)], operator: &Value| {
+        table.iter().find(|(name, _)| operator == name).map(|(_, holds)| *holds)
+    };
+    let number = |bound: &Value| bound.as_f64().ok_or_else(|| refused("Value of numeric expression must be numeric"));
+    let bound = number(bound)?;
+    if let Some(holds) = find(&LOWER, operator) {
+        return match rest {
+            [] => Ok(vec![(holds, bound)]),
+            [operator, upper] => match find(&UPPER, operator) {
+                Some(below) => Ok(vec![(holds, bound), (below, number(upper)?)]),
+                None => {
+                    let operator = operator.as_str().unwrap_or_default();
+                    Err(refused(&format!("Bad numeric range operator: {operator}")))
+                }
+            },
+            _ => Err(refused("Too many elements in numeric expression")),
+        };
     }
-    let bounds: Option<Vec<(Comparison, f64)>> = terms
-        .chunks(2)
-        .map(|pair| {
-            let (_, holds) = COMPARISONS.iter().find(|(name, _)| pair[0] == *name)?;
-            Some((*holds, pair[1].as_f64()?))
-        })
-        .collect();
-    bounds.map(Condition::Numeric)
+    match find(&EQUAL, operator).or_else(|| find(&UPPER, operator)) {
+        Some(holds) if rest.is_empty() => Ok(vec![(holds, bound)]),
+        Some(_) => Err(refused("Too many elements in numeric expression")),
+        None => Err(refused("Unrecognized numeric range operator")),
+    }
 }
 
 /// Returns a value that can be compared: a number in its only form, so that `100` and `1e2` are equal.
@@ -156,6 +223,6 @@ fn values(attribute: &MessageAttribute) -> Vec<Value> {
     }
 }
 
-fn refused(reason: &'static str) -> SnsError {
-    SnsError::InvalidParameter { parameter: "FilterPolicy", reason }
+fn refused(reason: &str) -> SnsError {
+    SnsError::InvalidFilterPolicy(reason.to_owned())
 }

@@ -16,7 +16,7 @@ fn attributes(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
 
 fn sns_with(subscription: &[(&str, &str)]) -> (Sns, String) {
     let mut sns = Sns::new(Account::default());
-    let topic_arn = sns.create_topic("alerts", &BTreeMap::new()).unwrap();
+    let topic_arn = sns.create_topic("alerts", &BTreeMap::new(), &BTreeMap::new()).unwrap();
     sns.subscribe(subscribe(&topic_arn, subscription)).unwrap();
     (sns, topic_arn)
 }
@@ -51,20 +51,23 @@ fn passes(policy: &Value, message_attributes: &[(&str, MessageAttribute)]) -> bo
     !sns.publish(NOW, &request).unwrap().deliveries.is_empty()
 }
 
-fn refused(result: Result<impl std::fmt::Debug, SnsError>) -> &'static str {
-    match result.unwrap_err() {
-        SnsError::InvalidParameter { parameter, .. } => parameter,
-        SnsError::NotFound => panic!("not found"),
-    }
+/// Returns which parameter was refused.
+fn refused(result: Result<impl std::fmt::Debug, SnsError>) -> String {
+    let error = result.unwrap_err();
+    assert_eq!(error.code(), "InvalidParameter");
+    error.to_string()["Invalid parameter: ".len()..].split([' ', ':']).next().unwrap().to_owned()
 }
 
 #[test]
 fn creating_a_topic_again_returns_the_same_topic() {
     let (mut sns, topic_arn) = sns_with(&[]);
     assert_eq!(topic_arn, "arn:aws:sns:us-east-1:000000000000:alerts");
-    assert_eq!(sns.create_topic("alerts", &BTreeMap::new()), Ok(topic_arn.clone()));
-    assert_eq!(refused(sns.create_topic("alerts", &attributes(&[("DisplayName", "x")]))), "Attributes");
-    assert_eq!(refused(sns.create_topic("a b", &BTreeMap::new())), "Name");
+    let mut create = |name, attributes, tags| sns.create_topic(name, &attributes, &tags);
+    let none = BTreeMap::new;
+    assert_eq!(create("alerts", none(), none()), Ok(topic_arn.clone()));
+    assert_eq!(refused(create("alerts", attributes(&[("DisplayName", "x")]), none())), "Attributes");
+    assert_eq!(refused(create("alerts", none(), attributes(&[("team", "x")]))), "Tags");
+    assert_eq!(refused(create("a b", none(), none())), "Topic");
     assert_eq!(sns.topic_arns(), [topic_arn]);
 }
 
@@ -100,7 +103,7 @@ fn a_deleted_topic_takes_its_subscriptions_with_it() {
     sns.delete_topic(&topic_arn);
     sns.delete_topic(&topic_arn);
     assert_eq!(sns.subscriptions(None), Ok(BTreeMap::new()));
-    assert_eq!(sns.publish(NOW, &message(&topic_arn)), Err(SnsError::NotFound));
+    assert_eq!(sns.publish(NOW, &message(&topic_arn)), Err(SnsError::NoTopic));
 }
 
 // SNS developer guide, "Parsing message formats": the notification envelope.
@@ -157,7 +160,7 @@ fn an_unsubscribed_queue_gets_nothing() {
     let (arn, _) = sns.subscriptions(None).unwrap().pop_first().unwrap();
     sns.unsubscribe(&arn);
     assert_eq!(sns.publish(NOW, &message(&topic_arn)).unwrap().deliveries, []);
-    assert_eq!(sns.subscription_attributes(&arn), Err(SnsError::NotFound));
+    assert_eq!(sns.subscription_attributes(&arn), Err(SnsError::NoSubscription));
 }
 
 #[test]
@@ -171,7 +174,7 @@ fn a_message_with_its_attributes_has_at_most_256_kib() {
     assert!(sns.publish(NOW, &of_size(262_144)).is_ok());
     assert_eq!(refused(sns.publish(NOW, &of_size(262_145))), "Message");
     let empty = PublishRequest { message: String::new(), ..message(&topic_arn) };
-    assert_eq!(refused(sns.publish(NOW, &empty)), "Message");
+    assert_eq!(refused(sns.publish(NOW, &empty)), "Empty");
 }
 
 #[test]
@@ -236,6 +239,50 @@ fn a_filter_matches_numbers_by_value_and_range() {
 fn a_filter_matches_any_value_of_an_array() {
     assert!(passes(&json!({ "t": ["b"] }), &[("t", array(r#"["a", "b"]"#))]));
     assert!(!passes(&json!({ "t": ["c"] }), &[("t", array(r#"["a", "b"]"#))]));
+}
+
+/// Says whether a subscription with this policy on the body gets this message.
+fn passes_body(policy: &Value, message_text: &str) -> bool {
+    let (mut sns, topic_arn) = sns_with(&[("FilterPolicy", &policy.to_string()), ("FilterPolicyScope", "MessageBody")]);
+    let request = PublishRequest { message: message_text.to_owned(), ..message(&topic_arn) };
+    !sns.publish(NOW, &request).unwrap().deliveries.is_empty()
+}
+
+// SNS developer guide, "Amazon SNS subscription filter policy scope".
+#[test]
+fn a_filter_on_the_body_matches_members_of_the_message() {
+    let policy = json!({ "order": { "total": [{ "numeric": [">", 10] }], "tags": ["new"] } });
+    assert!(passes_body(&policy, r#"{"order": {"total": 11, "tags": ["old", "new"]}}"#));
+    assert!(passes_body(&policy, r#"{"order": [{"total": 9}, {"total": 11, "tags": "new"}]}"#));
+    assert!(!passes_body(&policy, r#"{"order": {"total": 11, "tags": ["old"]}}"#));
+    assert!(!passes_body(&policy, r#"{"order": {"total": 9, "tags": "new"}}"#));
+    assert!(!passes_body(&policy, "no JSON"));
+    let absent = json!({ "order": { "total": [{ "exists": false }] } });
+    assert!(passes_body(&absent, r#"{"order": {}}"#));
+    assert!(!passes_body(&absent, r#"{"order": {"total": 1}}"#));
+}
+
+#[test]
+fn queues_get_the_text_that_is_theirs() {
+    let (mut sns, topic_arn) = sns_with(&[("RawMessageDelivery", "True")]);
+    let mut body = |text: &str| {
+        let message_structure = Some("json".to_owned());
+        let request = PublishRequest { message: text.to_owned(), message_structure, ..message(&topic_arn) };
+        sns.publish(NOW, &request).unwrap().deliveries.remove(0).body
+    };
+    assert_eq!(body(r#"{"default": "all", "sqs": "queues"}"#), "queues");
+    assert_eq!(body(r#"{"default": "all", "email": "people"}"#), "all");
+}
+
+#[test]
+fn what_a_queue_does_not_take_goes_to_the_dead_letter_queue_of_the_subscription() {
+    let dead_letters = "arn:aws:sqs:us-east-1:000000000000:dead";
+    let policy = json!({ "deadLetterTargetArn": dead_letters }).to_string();
+    let (mut sns, topic_arn) = sns_with(&[("RedrivePolicy", &policy)]);
+    let published = sns.publish(NOW, &message(&topic_arn)).unwrap();
+    assert_eq!(published.deliveries[0].dead_letter_queue_arn.as_deref(), Some(dead_letters));
+    let (arn, _) = sns.subscriptions(None).unwrap().pop_first().unwrap();
+    assert_eq!(refused(sns.set_subscription_attribute(&arn, "RedrivePolicy", "{}")), "RedrivePolicy");
 }
 
 #[test]

@@ -2,17 +2,22 @@
 //! developer guide, "Amazon SQS message quotas".)
 
 use super::settings::Settings;
-use super::{SendRequest, SqsError, refused};
+use super::{DELAY_SECONDS, SendRequest, SqsError, invalid_value, refused};
 use crate::attribute;
-use crate::attribute::AttributeValue;
+use crate::attribute::{AttributeValue, XML_CHARACTERS};
 use crate::encoding::sha256_hex;
 
 const ATTRIBUTES_MAX: usize = 10;
 const ID_LENGTH_MAX: usize = 128;
 const QUEUE_NAME_LENGTH_MAX: usize = 80;
-const DELAY_SECONDS_MAX: u32 = 900;
 
-pub(super) const FIFO_SUFFIX: &str = ".fifo";
+const OTHER_QUEUE_TYPE: &str = "The request include parameter that is not valid for this queue type.";
+
+/// The text about a message that a FIFO queue cannot deduplicate.
+pub const DEDUPLICATION_ID_MISSING: &str =
+    "The queue should either have ContentBasedDeduplication enabled or MessageDeduplicationId provided explicitly";
+
+pub(crate) const FIFO_SUFFIX: &str = ".fifo";
 
 pub(super) fn check_queue_name(queue_name: &str) -> Result<(), SqsError> {
     let stem = queue_name.strip_suffix(FIFO_SUFFIX).unwrap_or(queue_name);
@@ -20,7 +25,7 @@ pub(super) fn check_queue_name(queue_name: &str) -> Result<(), SqsError> {
     if stem.is_empty() || queue_name.len() > QUEUE_NAME_LENGTH_MAX || !stem.chars().all(is_name_char) {
         return Err(refused(
             "QueueName",
-            "1 to 80 letters, digits, hyphens and underscores, and .fifo for a FIFO queue",
+            "Can only include alphanumeric characters, hyphens, or underscores. 1 to 80 in length",
         ));
     }
     Ok(())
@@ -36,7 +41,8 @@ pub(super) fn check_message(settings: &Settings, request: &SendRequest) -> Resul
     check_attributes(request)?;
     let size_bytes = request.body.len() + attribute::size_bytes(&request.message_attributes);
     if size_bytes > settings.message_bytes_max as usize {
-        return Err(refused("MessageBody", "the message with its attributes is longer than MaximumMessageSize"));
+        let reason = format!("Message must be shorter than {} bytes.", settings.message_bytes_max);
+        return Err(refused("MessageBody", format!("One or more parameters are invalid. Reason: {reason}")));
     }
     check_ids(settings, request)?;
     check_delay(settings, request.delay_seconds)
@@ -47,27 +53,33 @@ pub(super) fn deduplication_id(settings: &Settings, request: &SendRequest) -> Re
     match &request.message_deduplication_id {
         Some(id) => Ok(id.clone()),
         None if settings.content_based_deduplication => Ok(sha256_hex(request.body.as_bytes())),
-        None => Err(refused(
-            "MessageDeduplicationId",
-            "the queue should either have ContentBasedDeduplication enabled \
-             or MessageDeduplicationId provided explicitly",
-        )),
+        None => Err(refused("MessageDeduplicationId", DEDUPLICATION_ID_MISSING)),
     }
 }
 
 fn check_attributes(request: &SendRequest) -> Result<(), SqsError> {
     const PARAMETER: &str = "MessageAttributes";
     if request.message_attributes.len() > ATTRIBUTES_MAX {
-        return Err(refused(PARAMETER, "a message has at most 10 attributes"));
+        let count = request.message_attributes.len();
+        let text = format!("Number of message attributes [{count}] exceeds the allowed maximum [{ATTRIBUTES_MAX}].");
+        return Err(refused(PARAMETER, text));
     }
     for (name, message_attribute) in &request.message_attributes {
+        if !["Binary", "Number", "String"].contains(&message_attribute.base_type()) {
+            let text = format!(
+                "The message attribute '{name}' has an invalid message attribute type, the set of supported type \
+                 prefixes is Binary, Number, and String."
+            );
+            return Err(refused(PARAMETER, text));
+        }
         if let Some(reason) = attribute::fault(name, message_attribute) {
-            return Err(refused(PARAMETER, reason));
+            return Err(refused(PARAMETER, format!("The message attribute '{name}' is invalid. Reason: {reason}.")));
         }
         if let AttributeValue::Text(text) = &message_attribute.value
             && !attribute::is_xml_text(text)
         {
-            return Err(SqsError::InvalidMessageContents);
+            let allowed = format!("the set of allowed characters is {XML_CHARACTERS}");
+            return Err(refused(PARAMETER, format!("The message attribute '{name}' has an invalid value, {allowed}")));
         }
     }
     Ok(())
@@ -83,9 +95,7 @@ fn check_ids(settings: &Settings, request: &SendRequest) -> Result<(), SqsError>
         None => {}
     }
     match &request.message_deduplication_id {
-        Some(_) if !settings.is_fifo => {
-            Err(refused("MessageDeduplicationId", "the parameter is not valid for this queue type"))
-        }
+        Some(id) if !settings.is_fifo => Err(invalid_value("MessageDeduplicationId", id, OTHER_QUEUE_TYPE)),
         Some(id) => check_id("MessageDeduplicationId", id),
         None => Ok(()),
     }
@@ -93,16 +103,19 @@ fn check_ids(settings: &Settings, request: &SendRequest) -> Result<(), SqsError>
 
 fn check_id(parameter: &'static str, id: &str) -> Result<(), SqsError> {
     if id.is_empty() || id.len() > ID_LENGTH_MAX || !id.chars().all(|c| c.is_ascii_graphic()) {
-        return Err(refused(parameter, "1 to 128 letters, digits and ASCII punctuation"));
+        let reason =
+            format!("{parameter} can only include alphanumeric and punctuation characters. 1 to 128 in length.");
+        return Err(invalid_value(parameter, id, &reason));
     }
     Ok(())
 }
 
 fn check_delay(settings: &Settings, delay_seconds: Option<u32>) -> Result<(), SqsError> {
-    let reason = match delay_seconds {
-        Some(1..) if settings.is_fifo => "the parameter is not valid for this queue type",
-        Some(seconds) if seconds > DELAY_SECONDS_MAX => "must be between 0 and 900",
-        _ => return Ok(()),
-    };
-    Err(refused("DelaySeconds", reason))
+    match delay_seconds {
+        Some(seconds @ 1..) if settings.is_fifo => {
+            Err(invalid_value("DelaySeconds", &seconds.to_string(), OTHER_QUEUE_TYPE))
+        }
+        Some(seconds) => DELAY_SECONDS.read(seconds.into()).map(drop),
+        None => Ok(()),
+    }
 }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{QueueAttributes, SqsError, rules::FIFO_SUFFIX};
+use super::{QueueAttributes, SqsError, invalid_value, refused, rules::FIFO_SUFFIX};
 use crate::admission::{Code, QUEUE_RULES, Refusal, check};
 
 const MESSAGE_BYTES_DEFAULT: u32 = 1_048_576;
@@ -41,6 +41,10 @@ pub(crate) struct Redrive {
 }
 
 impl Redrive {
+    pub(super) fn to_text(&self) -> String {
+        json!({"deadLetterTargetArn": self.target_arn, "maxReceiveCount": self.receives_max}).to_string()
+    }
+
     /// Says whether the dead-letter queue is FIFO, as its name tells.
     pub(crate) fn is_to_fifo(&self) -> bool {
         self.target_arn.ends_with(FIFO_SUFFIX)
@@ -61,7 +65,7 @@ impl Default for Settings {
             message_bytes_max: MESSAGE_BYTES_DEFAULT,
             wait_seconds: 0,
             redrive: None,
-            texts: BTreeMap::new(),
+            texts: BTreeMap::from([(ENCRYPTED_BY_SQS.to_owned(), "true".to_owned())]),
         }
     }
 }
@@ -101,11 +105,7 @@ impl Settings {
         put("MaximumMessageSize", self.message_bytes_max.to_string());
         put("ReceiveMessageWaitTimeSeconds", self.wait_seconds.to_string());
         if let Some(redrive) = &self.redrive {
-            let policy = json!({
-                "deadLetterTargetArn": redrive.target_arn,
-                "maxReceiveCount": redrive.receives_max,
-            });
-            put("RedrivePolicy", policy.to_string());
+            put("RedrivePolicy", redrive.to_text());
         }
         if self.is_fifo {
             put("FifoQueue", "true".to_owned());
@@ -130,6 +130,7 @@ impl Settings {
             "FifoQueue" | "ContentBasedDeduplication" | "DeduplicationScope" | "FifoThroughputLimit" => {
                 self.set_fifo(name, value)?
             }
+            ENCRYPTED_BY_SQS => self.set_text(name, &value.to_ascii_lowercase()),
             _ if TEXT_ATTRIBUTES.contains(&name) => self.set_text(name, value),
             _ => {
                 return Err(SqsError::InvalidAttributeName { name: name.to_owned() });
@@ -142,6 +143,9 @@ impl Settings {
         if !self.name_ends_in_fifo {
             return Err(SqsError::InvalidAttributeName { name: name.to_owned() });
         }
+        // Recorded: flags are taken in any case.
+        let lowercase = value.to_ascii_lowercase();
+        let value = if matches!(lowercase.as_str(), "true" | "false") { lowercase.as_str() } else { value };
         match (name, value) {
             ("FifoQueue", "true") => self.is_fifo = true,
             ("FifoQueue", _) => return Err(invalid(name, "a queue cannot change its type")),
@@ -176,14 +180,21 @@ fn redrive(text: &str) -> Result<Option<Redrive>, SqsError> {
     if text.is_empty() {
         return Ok(None);
     }
-    let policy: Value = serde_json::from_str(text).map_err(|_| invalid(NAME, "not a JSON document"))?;
-    let target_arn =
-        policy["deadLetterTargetArn"].as_str().ok_or_else(|| invalid(NAME, "deadLetterTargetArn is missing"))?;
+    let policy: Value =
+        serde_json::from_str(text).map_err(|_| invalid_value(NAME, text, "Redrive policy is not a valid JSON map."))?;
+    let missing = |attribute: &str| {
+        invalid_value(NAME, text, &format!("Redrive policy does not contain mandatory attribute: {attribute}."))
+    };
+    let target_arn = policy["deadLetterTargetArn"].as_str().ok_or_else(|| missing("deadLetterTargetArn"))?;
     let count = match &policy["maxReceiveCount"] {
-        Value::String(text) => text.clone(),
+        Value::Null => return Err(missing("maxReceiveCount")),
+        Value::String(count) => count.clone(),
         other => other.to_string(),
     };
-    Ok(Some(Redrive { target_arn: target_arn.to_owned(), receives_max: number(NAME, &count)? }))
+    let receives_max = count
+        .parse()
+        .map_err(|_| invalid_value(NAME, text, &format!("Invalid value for maxReceiveCount: {count}.")))?;
+    Ok(Some(Redrive { target_arn: target_arn.to_owned(), receives_max }))
 }
 
 impl From<Refusal> for SqsError {
@@ -191,10 +202,11 @@ impl From<Refusal> for SqsError {
         let Refusal { parameter, code, text: reason, .. } = refusal;
         match code {
             Code::InvalidAttributeName => Self::InvalidAttributeName { name: parameter.to_owned() },
-            Code::InvalidParameterValue => Self::InvalidParameterValue { parameter, reason },
-            Code::InvalidAttributeValue | Code::InvalidParameterValueException | Code::ValidationException => {
-                invalid(parameter, reason)
-            }
+            Code::InvalidParameterValue => refused(parameter, reason),
+            Code::InvalidAttributeValue
+            | Code::InvalidParameterValueException
+            | Code::ResourceConflictException
+            | Code::ValidationException => invalid(parameter, reason),
         }
     }
 }

@@ -30,6 +30,10 @@ pub struct Arguments {
     #[arg(long)]
     pub data_dir: Option<PathBuf>,
 
+    /// Account in all ARNs and URLs, twelve digits [default: AWS_ACCOUNT_ID, else 000000000000]
+    #[arg(long, value_parser = |text: &str| account_id(text).ok_or("expected twelve digits"))]
+    pub account_id: Option<String>,
+
     /// Keep sending this many events per second
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=i64::from(RATE_MAX)))]
     pub seed_rate: Option<u32>,
@@ -41,6 +45,11 @@ pub struct Arguments {
     /// With --once and --seed-rate: how long to keep sending
     #[arg(long, requires = "seed_rate", requires = "once", value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub seconds: Option<u64>,
+}
+
+/// Reads an account's id: twelve digits.
+pub fn account_id(text: &str) -> Option<String> {
+    (text.len() == 12 && text.bytes().all(|byte| byte.is_ascii_digit())).then(|| text.to_owned())
 }
 
 fn ratio(text: &str) -> Result<f64, String> {

@@ -2,18 +2,22 @@
 
 use std::{error::Error, io::Write, process::ExitCode, time::Instant};
 
-use ledger_aws::environment::variable;
+use cloudsim::Account;
+use ledger_aws::environment::{ConfigError, Environment, variable};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
     cloud::{Cloud, Options},
     command::{
-        arguments::Arguments,
+        arguments::{Arguments, account_id},
         report::{self, Before, Report},
         traffic::{self, Request},
     },
     lambda::functions,
 };
+
+/// The account where `--account-id` names none.
+const ACCOUNT_ID: &str = "AWS_ACCOUNT_ID";
 
 /// Runs the command to its end: a success if it was stopped or everything landed, a failure otherwise.
 ///
@@ -26,7 +30,7 @@ pub async fn run(arguments: Arguments) -> Result<ExitCode, Box<dyn Error>> {
     let options = Options {
         port: arguments.port,
         data_directory: arguments.data_dir.clone(),
-        region: region(),
+        account: account(arguments.account_id.clone())?,
         ..Options::default()
     };
     let mut cloud = Cloud::start(options).await?;
@@ -85,9 +89,20 @@ async fn stay(cloud: &mut Cloud, arguments: &Arguments, started: Instant) -> Res
     }
 }
 
-fn region() -> String {
-    let configured = variable("AWS_REGION").filter(|region| !region.is_empty());
-    configured.unwrap_or_else(|| Options::default().region)
+/// The account that was asked for, else the environment's, as AWS's own tools name it there.
+fn account(id: Option<String>) -> Result<Account, ConfigError> {
+    let configured = Environment(variable);
+    let default = Account::default();
+    let id = match (id, configured.given(ACCOUNT_ID)) {
+        (Some(id), _) => id,
+        (None, Some(value)) => account_id(&value).ok_or(ConfigError::Malformed {
+            name: ACCOUNT_ID,
+            value,
+            expected: "twelve digits".to_owned(),
+        })?,
+        (None, None) => default.id,
+    };
+    Ok(Account { id, region: configured.given("AWS_REGION").unwrap_or(default.region) })
 }
 
 /// Prints on stdout; whoever has closed it wants to see no more.

@@ -105,7 +105,8 @@ pub async fn keep_sending(
         }
         if Instant::now() >= next_progress {
             next_progress += PROGRESS_INTERVAL;
-            let projected = count_all(&read_projected(services)?) - projected_before;
+            // Fewer than before after a reset.
+            let projected = count_all(&read_projected(services)?).saturating_sub(projected_before);
             let seconds = started.elapsed().as_secs_f64();
             let per_second = projected as f64 / seconds;
             eprintln!("{seconds:.0} s: {sent} sent, {projected} projected, {per_second:.1} events/s end to end");

@@ -8,11 +8,9 @@ use axum::{
 use serde_json::json;
 
 use crate::{
-    lambda::{
-        function::{Functions, invoke},
-        invocation::FunctionError,
-    },
+    lambda::{function::invoke, invocation::FunctionError},
     service::wire,
+    services::Services,
 };
 
 /// Path prefix of the REST API.
@@ -23,7 +21,7 @@ const PAYLOAD_BYTES_MAX: usize = 6 * 1024 * 1024;
 
 /// Serves the invoke REST API; `path` is what follows [`PATH_PREFIX`].
 pub(crate) async fn serve(
-    functions: &Functions,
+    services: &Services,
     method: &Method,
     path: &str,
     headers: &HeaderMap,
@@ -31,8 +29,8 @@ pub(crate) async fn serve(
 ) -> Response {
     let (name, action) = path.split_once('/').unwrap_or((path, ""));
     let name = function_name(name);
-    let Some(function) = functions.get(&name) else {
-        let message = format!("Function not found: {name}");
+    let Some(function) = services.functions.get(&name) else {
+        let message = format!("Function not found: {}:$LATEST", services.deployment.function_arn(&name));
         return refusal(StatusCode::NOT_FOUND, "ResourceNotFoundException", &message);
     };
     if method != Method::POST || action != "invocations" {
@@ -51,7 +49,7 @@ pub(crate) async fn serve(
         "RequestResponse" => {
             // A task of its own: a client that hangs up does not end the function.
             let ended = tokio::spawn(async move { invoke(&function, payload).await }).await;
-            answer(ended.unwrap_or_else(|panic| Err(FunctionError::Exited(panic.to_string()))))
+            answer(ended.unwrap_or_else(|panic| Err(FunctionError::reported(&panic))))
         }
         "DryRun" => respond(StatusCode::NO_CONTENT, ()),
         "Event" => {
@@ -71,7 +69,7 @@ pub(crate) async fn serve(
 }
 
 /// The name in a name, partial ARN or ARN, percent-encoded or not; a version or alias is not looked at.
-fn function_name(text: &str) -> String {
+pub(crate) fn function_name(text: &str) -> String {
     let text = text.replace("%3A", ":").replace("%3a", ":");
     match text.split_once("function:") {
         Some((_, name)) => name.split(':').next().unwrap_or_default().to_owned(),
@@ -89,7 +87,7 @@ fn answer(answer: Result<Vec<u8>, FunctionError>) -> Response {
     }
 }
 
-fn refusal(status: StatusCode, code: &'static str, message: &str) -> Response {
+pub(crate) fn refusal(status: StatusCode, code: &'static str, message: &str) -> Response {
     let body = json!({"Type": "User", "Message": message, "message": message}).to_string();
     ([("x-amzn-errortype", code)], respond(status, body)).into_response()
 }

@@ -3,7 +3,7 @@
 //! What a function does is its own; how a real binary is run is `process`'s, and when a mapping invokes is `mappings`'.
 
 use std::{
-    collections::HashMap,
+    collections::BTreeMap,
     future::Future,
     pin::Pin,
     sync::{Arc, PoisonError, RwLock},
@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 
 use crate::{
     lambda::{
-        invocation::{FunctionError, Invocation},
+        invocation::{FunctionError, Invocation, RESPONSE_BYTES_MAX},
         process::Process,
     },
     state::now_ms,
@@ -30,6 +30,8 @@ pub type Handler = Arc<dyn Fn(Invocation) -> HandlerFuture + Send + Sync>;
 pub struct Function {
     pub name: String,
     pub timeout: Duration,
+    /// What the function was deployed with, as the API shows it; `code` has its own way to it.
+    pub environment: BTreeMap<String, String>,
     pub code: Code,
 }
 
@@ -48,14 +50,14 @@ impl Function {
         Fut: Future<Output = Result<Vec<u8>, FunctionError>> + Send + 'static,
     {
         let handler: Handler = Arc::new(move |invocation| Box::pin(handler(invocation)));
-        Self { name: name.into(), timeout, code: Code::InProcess(handler) }
+        Self { name: name.into(), timeout, environment: BTreeMap::new(), code: Code::InProcess(handler) }
     }
 }
 
 /// All deployed functions by name.
 #[derive(Default)]
 pub struct Functions {
-    by_name: RwLock<HashMap<String, Arc<Function>>>,
+    by_name: RwLock<BTreeMap<String, Arc<Function>>>,
 }
 
 impl Functions {
@@ -67,6 +69,11 @@ impl Functions {
     /// The function of that name.
     pub fn get(&self, name: &str) -> Option<Arc<Function>> {
         self.by_name.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
+    }
+
+    /// All functions by name.
+    pub fn all(&self) -> Vec<Arc<Function>> {
+        self.by_name.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
     }
 
     /// Removes all functions and kills their processes.
@@ -84,15 +91,16 @@ impl Functions {
 pub async fn invoke(function: &Function, payload: Vec<u8>) -> Result<Vec<u8>, FunctionError> {
     let request_id = uuid::Uuid::new_v4().to_string();
     let deadline_ms = now_ms() + function.timeout.as_millis() as u64;
-    let invocation = Invocation { request_id: request_id.clone(), payload, deadline_ms };
+    let invocation = Invocation { request_id: request_id.clone(), payload, timeout: function.timeout, deadline_ms };
     match &function.code {
         Code::InProcess(handler) => {
             // A task of its own, so that a panic is a function error and nothing else. It ends with the set.
             let mut task = JoinSet::new();
             task.spawn(handler(invocation));
             match tokio::time::timeout(function.timeout, task.join_next()).await {
+                Ok(Some(Ok(Ok(answer)))) if answer.len() > RESPONSE_BYTES_MAX => Err(FunctionError::ResponseTooLarge),
                 Ok(Some(Ok(answer))) => answer,
-                Ok(Some(Err(panic))) => Err(FunctionError::Exited(panic.to_string())),
+                Ok(Some(Err(panic))) => Err(FunctionError::Exited { request_id, how: format!("with error: {panic}") }),
                 Ok(None) => unreachable!("a task was spawned"),
                 Err(_) => Err(FunctionError::TimedOut { request_id, limit: function.timeout }),
             }
@@ -108,7 +116,7 @@ mod tests {
     #[tokio::test]
     async fn a_panicking_handler_is_a_function_error() {
         let function = Function::in_process("f", Duration::from_secs(1), |_| async { panic!("oh") });
-        assert!(matches!(invoke(&function, vec![]).await, Err(FunctionError::Exited(_))));
+        assert!(matches!(invoke(&function, vec![]).await, Err(FunctionError::Exited { .. })));
     }
 
     #[tokio::test]

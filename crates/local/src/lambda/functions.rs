@@ -63,8 +63,9 @@ pub fn deploy_binary(cloud: &Cloud, role: Role, program: impl Into<PathBuf>) {
     let name = deployment.function_name(role);
     let timeout = Duration::from_secs(role.timeout_seconds().into());
     let environment = environment(deployment, role);
-    let process = cloud.process(&name, Binary { program: program.into(), environment, ..Binary::default() });
-    cloud.deploy(Function { name, timeout, code: Code::Process(process) });
+    let binary = Binary { program: program.into(), environment: environment.clone(), ..Binary::default() };
+    let code = Code::Process(cloud.process(&name, binary));
+    cloud.deploy(Function { name, timeout, environment, code });
 }
 
 fn lookup(cloud: &Cloud, role: Role) -> impl Fn(&str) -> Option<String> {
@@ -88,13 +89,14 @@ fn deploy_handler<H, E, R, F>(
     let arn = deployment.function_arn(&name);
     let timeout = Duration::from_secs(role.timeout_seconds().into());
     let handler = Arc::new(handler);
-    cloud.deploy(Function::in_process(name, timeout, move |invocation| {
+    let function = Function::in_process(name, timeout, move |invocation| {
         let answer = event(&arn, invocation).map(|event| handle(handler.clone(), event));
         async move {
             let response = answer?.await.map_err(|error| FunctionError::reported(error.as_ref()))?;
             serde_json::to_vec(&response).map_err(|error| FunctionError::reported(&error))
         }
-    }));
+    });
+    cloud.deploy(Function { environment: environment(deployment, role), ..function });
 }
 
 fn event<E: DeserializeOwned>(function_arn: &str, invocation: Invocation) -> Result<LambdaEvent<E>, FunctionError> {

@@ -149,7 +149,7 @@ fn unread_records(services: &Services) -> Result<Vec<StreamRecord>, DynoxideErro
     let shard_id = DynamoDb::shard_id(&services.deployment.project.events_table());
     let (stream_arn, last_offered) = services.shared.look(|state, _| {
         let mapping = &state.stream_mapping;
-        (mapping.config().stream_arn.clone(), mapping.last_offered(&shard_id).map(str::to_owned))
+        (mapping.settings().event_source_arn.clone(), mapping.last_offered(&shard_id).map(str::to_owned))
     });
     services.dynamodb.stream_records(&stream_arn, last_offered.as_deref())
 }

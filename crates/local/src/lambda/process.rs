@@ -69,8 +69,9 @@ impl Process {
     /// The function reported an error, its process ended, or it did not answer in time; after the last two its process
     /// is gone and the next invocation starts another.
     pub async fn invoke(&self, invocation: Invocation) -> Result<Vec<u8>, FunctionError> {
+        let request_id = invocation.request_id.clone();
         let Ok(_permit) = self.free.acquire().await else {
-            return Err(FunctionError::Exited("the function is gone".to_owned()));
+            return Err(FunctionError::Exited { request_id, how: "because the function is gone".to_owned() });
         };
         let mut environment = match self.take_idle() {
             Some(environment) => environment,
@@ -79,7 +80,7 @@ impl Process {
         let answer = tokio::select! {
             biased;
             answer = environment.api.invoke(invocation) => answer,
-            status = environment.child.wait() => return Err(environment.ended(status)),
+            status = environment.child.wait() => return Err(environment.ended(request_id, status)),
         };
         if !matches!(answer, Err(FunctionError::TimedOut { .. })) {
             self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(environment);
@@ -136,18 +137,19 @@ impl Process {
     }
 
     fn cannot_start(&self, error: &io::Error) -> FunctionError {
-        FunctionError::Reported {
-            error_type: "Runtime.InvalidEntrypoint".to_owned(),
-            error_message: format!("cannot start {}: {error}", self.binary.program.display()),
-        }
+        let message = format!("cannot start {}: {error}", self.binary.program.display());
+        FunctionError::of_type("Runtime.InvalidEntrypoint", message)
     }
 }
 
 impl Environment {
-    fn ended(&self, status: io::Result<ExitStatus>) -> FunctionError {
-        let status = status.map_or_else(|error| error.to_string(), |status| status.to_string());
-        let reported = self.api.take_init_error();
-        reported.unwrap_or_else(|| FunctionError::Exited(format!("Runtime exited: {status}")))
+    fn ended(&self, request_id: String, status: io::Result<ExitStatus>) -> FunctionError {
+        let how = match status {
+            Ok(status) if status.success() => "without providing a reason".to_owned(),
+            Ok(status) => format!("with error: {status}"),
+            Err(error) => format!("with error: {error}"),
+        };
+        self.api.take_init_error().unwrap_or(FunctionError::Exited { request_id, how })
     }
 }
 

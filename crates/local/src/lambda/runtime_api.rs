@@ -26,18 +26,15 @@ use tokio::{
 };
 
 use crate::{
-    lambda::invocation::{FunctionError, Invocation},
+    lambda::invocation::{FunctionError, Invocation, RESPONSE_BYTES_MAX},
     loopback::without_delay,
     state::now_ms,
 };
 
-/// Bytes of a response; Lambda takes 6 MB.
-const RESPONSE_BYTES_MAX: usize = 6 * 1024 * 1024 + 100 * 1024;
-
 /// Invocations that may wait for `next`.
 const WAITING_MAX: usize = 64;
 
-const STOPPED: &str = "the runtime API stopped";
+const STOPPED: &str = "because the runtime API stopped";
 
 type Answer = Result<Vec<u8>, FunctionError>;
 
@@ -82,7 +79,8 @@ impl RuntimeApi {
             .route("/2018-06-01/runtime/invocation/{id}/response", post(response))
             .route("/2018-06-01/runtime/invocation/{id}/error", post(error))
             .route("/2018-06-01/runtime/init/error", post(init_error))
-            .layer(DefaultBodyLimit::max(RESPONSE_BYTES_MAX))
+            // Read to its end, whatever its length: a function whose connection breaks while it writes would crash.
+            .layer(DefaultBodyLimit::disable())
             .with_state(shared.clone());
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let address = listener.local_addr()?.to_string();
@@ -103,7 +101,7 @@ impl RuntimeApi {
     /// The function reported an error, or did not answer before the deadline.
     pub async fn invoke(&self, invocation: Invocation) -> Answer {
         let remaining = Duration::from_millis(invocation.deadline_ms.saturating_sub(now_ms()));
-        let request_id = invocation.request_id.clone();
+        let (request_id, limit) = (invocation.request_id.clone(), invocation.timeout);
         let (sender, receiver) = oneshot::channel();
         let answered = async {
             self.shared.waiting.send(Queued { invocation, answer: sender }).await.ok()?;
@@ -111,10 +109,10 @@ impl RuntimeApi {
         };
         match tokio::time::timeout(remaining, answered).await {
             Ok(Some(answer)) => answer,
-            Ok(None) => Err(FunctionError::Exited(STOPPED.to_owned())),
+            Ok(None) => Err(FunctionError::Exited { request_id, how: STOPPED.to_owned() }),
             Err(_) => {
                 self.shared.running().remove(&request_id);
-                Err(FunctionError::TimedOut { request_id, limit: remaining })
+                Err(FunctionError::TimedOut { request_id, limit })
             }
         }
     }
@@ -149,7 +147,7 @@ async fn next_invocation(State(shared): State<Arc<Shared>>) -> Response {
         if queued.answer.is_closed() {
             continue;
         }
-        let Invocation { request_id, payload, deadline_ms } = queued.invocation;
+        let Invocation { request_id, payload, deadline_ms, .. } = queued.invocation;
         shared.running().insert(request_id.clone(), queued.answer);
         let headers = [
             ("content-type", "application/json"),
@@ -160,10 +158,14 @@ async fn next_invocation(State(shared): State<Arc<Shared>>) -> Response {
         ];
         return (headers, payload).into_response();
     }
-    status(StatusCode::GONE, json!({"errorType": "Stopped", "errorMessage": STOPPED}))
+    status(StatusCode::GONE, json!({"errorType": "Stopped", "errorMessage": "the runtime API stopped"}))
 }
 
 async fn response(State(shared): State<Arc<Shared>>, Path(id): Path<String>, body: Bytes) -> Response {
+    if body.len() > RESPONSE_BYTES_MAX {
+        shared.finish(&id, Err(FunctionError::ResponseTooLarge));
+        return status(StatusCode::PAYLOAD_TOO_LARGE, json!({"errorType": "RequestEntityTooLarge"}));
+    }
     shared.finish(&id, Ok(body.to_vec()))
 }
 
@@ -177,11 +179,9 @@ async fn init_error(State(shared): State<Arc<Shared>>, body: Bytes) -> Response 
 }
 
 fn reported(body: &[u8]) -> FunctionError {
-    let report: Value = serde_json::from_slice(body).unwrap_or_default();
-    let text = |name: &str| report[name].as_str().map(str::to_owned);
-    FunctionError::Reported {
-        error_type: text("errorType").unwrap_or_else(|| "Runtime.Unknown".to_owned()),
-        error_message: text("errorMessage").unwrap_or_else(|| "the function reported an error without text".to_owned()),
+    match serde_json::from_slice(body) {
+        Ok(report @ Value::Object(_)) => FunctionError::Reported(report),
+        _ => FunctionError::of_type("Runtime.Unknown", "the function reported an error without text"),
     }
 }
 

@@ -11,9 +11,12 @@ use serde_json::{Map, Value, json};
 use strum::VariantNames;
 
 use crate::{
-    service::wire::{ApiError, Lenient, TimeMs, request},
+    service::wire::{ApiError, Lenient, TimeMs, list, request},
     state::SharedState,
 };
+
+/// What stands before the names of CloudWatch's errors in JSON and CBOR.
+pub(crate) const ERROR_NAMESPACE: &str = "com.amazon.coral.service#";
 
 /// XML namespace of CloudWatch answers.
 pub(crate) const NAMESPACE: &str = "http://monitoring.amazonaws.com/doc/2010-08-01/";
@@ -35,13 +38,13 @@ enum Request {
 #[serde(rename_all = "PascalCase")]
 struct Datum {
     metric_name: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "list")]
     dimensions: Vec<WireDimension>,
     timestamp: Option<TimeMs>,
     value: Option<Lenient<f64>>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "list")]
     values: Vec<Lenient<f64>>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "list")]
     counts: Vec<Lenient<f64>>,
     statistic_values: Option<StatisticValues>,
     unit: Option<String>,
@@ -70,7 +73,7 @@ struct WireDimension {
 struct WireMetric {
     namespace: String,
     metric_name: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "list")]
     dimensions: Vec<WireDimension>,
 }
 
@@ -82,9 +85,9 @@ struct GetMetricStatistics {
     start_time: TimeMs,
     end_time: TimeMs,
     period: Lenient<f64>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "list")]
     statistics: Vec<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "list")]
     extended_statistics: Vec<String>,
     unit: Option<String>,
 }
@@ -112,7 +115,7 @@ struct MetricStat {
 struct ListMetrics {
     namespace: Option<String>,
     metric_name: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "list")]
     dimensions: Vec<WireDimension>,
     next_token: Option<String>,
 }
@@ -121,7 +124,7 @@ struct ListMetrics {
 pub(crate) fn call(shared: &SharedState, operation: &str, body: Value) -> Result<Value, ApiError> {
     match request("CloudWatch", operation, body)? {
         Request::PutMetricData { namespace, metric_data } => {
-            let data = metric_data.unwrap_or_default().into_iter().map(MetricDatum::try_from);
+            let data = metric_data.unwrap_or_default().into_iter().zip(1..).map(|(datum, number)| datum.read(number));
             let data = data.collect::<Result<Vec<_>, _>>()?;
             shared.change(|state, now_ms| state.metrics.put(now_ms, &namespace, &data))?;
             Ok(json!({}))
@@ -174,13 +177,17 @@ fn datapoint(datapoint: Datapoint) -> Value {
 }
 
 fn metric_data_result(result: MetricDataResult) -> Value {
-    let timestamps: Vec<f64> = result.timestamps_ms.into_iter().map(seconds).collect();
+    let (timestamps, values): (Vec<f64>, Vec<f64>) =
+        result.points.into_iter().map(|(time_ms, value)| (seconds(time_ms), value)).unzip();
+    let text = format!("Multiple units returned: '[{}]'", result.units.join(", "));
+    let messages = (result.units.len() > 1).then(|| json!([{"Code": "MultipleUnits", "Value": text}]));
     json!({
         "Id": result.id,
         "Label": result.label,
         "Timestamps": timestamps,
-        "Values": result.values,
+        "Values": values,
         "StatusCode": "Complete",
+        "Messages": messages,
     })
 }
 
@@ -203,38 +210,36 @@ fn list_metrics(shared: &SharedState, request: ListMetrics) -> Result<Value, Api
 
 impl From<CloudWatchError> for ApiError {
     fn from(error: CloudWatchError) -> Self {
-        Self::renamed(error.shape_name(), error.query_code(), error.to_string())
+        let (shape, query_code) = error.codes();
+        Self::renamed(shape, query_code, error.to_string())
     }
 }
 
-impl TryFrom<Datum> for MetricDatum {
-    type Error = ApiError;
-
-    fn try_from(datum: Datum) -> Result<Self, ApiError> {
+impl Datum {
+    /// Reads the datum of that number in its call. A statistic set wins over values beside it.
+    fn read(self, number: usize) -> Result<MetricDatum, CloudWatchError> {
         let numbers = |numbers: Vec<Lenient<f64>>| numbers.into_iter().map(|number| number.0).collect();
-        let values = match (datum.value, datum.statistic_values, datum.values.is_empty()) {
-            (Some(Lenient(value)), None, true) => DatumValues::Single(value),
-            (None, Some(set), true) => DatumValues::StatisticSet {
+        let values = match (self.value, self.statistic_values) {
+            (Some(_), Some(_)) => return Err(CloudWatchError::ValueBeside(number, "StatisticValues")),
+            (Some(_), None) if !self.values.is_empty() => {
+                return Err(CloudWatchError::ValueBeside(number, "Values"));
+            }
+            (Some(Lenient(value)), None) => DatumValues::Single(value),
+            (None, Some(set)) => DatumValues::StatisticSet {
                 sample_count: set.sample_count.0,
                 sum: set.sum.0,
                 minimum: set.minimum.0,
                 maximum: set.maximum.0,
             },
-            (None, None, false) => DatumValues::Many { values: numbers(datum.values), counts: numbers(datum.counts) },
-            _ => {
-                let name = &datum.metric_name;
-                let message = format!("metric {name} must have exactly one of Value, Values and StatisticValues");
-                let code = "InvalidParameterCombinationException";
-                return Err(ApiError::renamed(code, "InvalidParameterCombination", message));
-            }
+            (None, None) => DatumValues::Many { values: numbers(self.values), counts: numbers(self.counts) },
         };
-        Ok(Self {
-            name: datum.metric_name,
-            dimensions: datum.dimensions.into_iter().map(Into::into).collect(),
-            timestamp_ms: datum.timestamp.map(|timestamp| timestamp.0),
+        Ok(MetricDatum {
+            name: self.metric_name,
+            dimensions: self.dimensions.into_iter().map(Into::into).collect(),
+            timestamp_ms: self.timestamp.map(|timestamp| timestamp.0),
             values,
-            unit: datum.unit,
-            storage_resolution_seconds: datum.storage_resolution.map(|seconds| seconds.0 as u32),
+            unit: self.unit,
+            storage_resolution_seconds: self.storage_resolution.map(|seconds| seconds.0 as u32),
         })
     }
 }

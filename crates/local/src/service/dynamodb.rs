@@ -1,8 +1,10 @@
 //! DynamoDB and its Streams: `dynoxide` embedded, behind a loopback port of its own, because its router is private.
 //!
-//! Requests are forwarded untouched and answers nearly so: `dynoxide` has its own name built into ARNs as the region,
-//! and `GetRecords` spells `userIdentity` as Lambda does. The stream mapping, the page and the deployment use the
-//! database handle directly. What the database does with a request is entirely `dynoxide`'s business.
+//! Requests and answers are forwarded nearly untouched. `dynoxide` has its own name and an account built into ARNs, and
+//! its streams differ from AWS's in what [`streams`] puts right. The stream mapping, the page and the deployment use
+//! the database handle directly. What the database does with a request is entirely `dynoxide`'s business.
+
+mod streams;
 
 use std::{future::Future, path::Path, time::Duration};
 
@@ -10,7 +12,7 @@ use axum::{
     body::{Body, Bytes},
     http::{HeaderMap, Request, Response, header},
 };
-use cloudsim::{deployment::TTL_ATTRIBUTE, mapping::StreamRecord};
+use cloudsim::{Account, deployment::TTL_ATTRIBUTE, mapping::StreamRecord};
 use dynoxide::{AttributeValue, Database, DynoxideError};
 use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
@@ -19,7 +21,12 @@ use hyper_util::{
 use ledger::{Attribute, Item};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Number, Value, json};
-use tokio::net::TcpListener;
+use tokio::{
+    net::TcpListener,
+    sync::{RwLock, RwLockWriteGuard},
+};
+
+use self::streams::UnchangedWrites;
 
 use crate::service::wire::{ApiError, json as wire_json};
 
@@ -32,8 +39,8 @@ const RECORDS_MAX: usize = 1_000;
 /// Bytes of an answer; DynamoDB's `BatchGetItem` returns up to 16 MB, which JSON makes longer.
 const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
 
-/// The region `dynoxide` puts into its ARNs.
-const BUILT_IN_REGION: &str = "dynoxide";
+/// Region and account in the ARNs of `dynoxide`.
+const BUILT_IN_OWNER: &str = "dynoxide:000000000000";
 
 /// How member names begin that `serde_json` takes for a number or for raw JSON in disguise. `dynoxide` reads bodies and
 /// stored items with it, and would refuse an item with such a name.
@@ -70,9 +77,14 @@ const WRITES: [&str; 10] = [
 /// The embedded database and the way to its HTTP side.
 pub struct DynamoDb {
     database: Database,
+    /// Held by each request; see [`DynamoDb::idle`].
+    busy: RwLock<()>,
+    unchanged_writes: UnchangedWrites,
     backend: String,
     client: Client<HttpConnector, Body>,
     region: String,
+    /// Region and account, as in an ARN.
+    owner: String,
 }
 
 /// Why the database did not start.
@@ -80,8 +92,10 @@ pub struct DynamoDb {
 pub enum DynamoDbError {
     #[error("cannot open the database")]
     Open(#[source] DynoxideError),
-    #[error("cannot index the database")]
-    Index(#[from] rusqlite::Error),
+    #[error("cannot prepare the database")]
+    Prepare(#[from] rusqlite::Error),
+    #[error("cannot delete the tables")]
+    Delete(#[from] DynoxideError),
     #[error("cannot listen on a loopback port")]
     Listen(#[source] std::io::Error),
 }
@@ -94,10 +108,10 @@ impl DynamoDb {
     /// The file cannot be opened, or there is no free port.
     pub async fn start(
         file: Option<&Path>,
-        region: &str,
+        account: &Account,
         shutdown: impl Future<Output = ()> + Send + 'static,
     ) -> Result<Self, DynamoDbError> {
-        let database = open(file)?;
+        let (database, unchanged_writes) = open(file)?;
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.map_err(DynamoDbError::Listen)?;
         // Accepted sockets inherit it; without it a request takes 18 ms instead of 0.7 ms.
         socket2::SockRef::from(&listener).set_tcp_nodelay(true).map_err(DynamoDbError::Listen)?;
@@ -107,14 +121,21 @@ impl DynamoDb {
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
         let client = Client::builder(TokioExecutor::new()).build(connector);
-        Ok(Self { database, backend, client, region: region.to_owned() })
+        let owner = format!("{}:{}", account.region, account.id);
+        let region = account.region.clone();
+        Ok(Self { database, unchanged_writes, busy: RwLock::default(), backend, client, region, owner })
     }
 
     /// Forwards one request; says also whether it may have written.
     pub async fn forward(&self, operation: &str, headers: &HeaderMap, body: Bytes) -> (Response<Body>, bool) {
+        let _busy = self.busy.read().await;
         let written = WRITES.contains(&operation);
         let answer = self.exchange(operation, headers, body).await;
-        (answer.unwrap_or_else(|error| wire_json::encode(Err(ApiError::internal(error.to_string())))), written)
+        let answer = answer.unwrap_or_else(|error| match error {
+            ForwardError::Refused(refusal) => wire_json::encode(Err(refusal)),
+            error => wire_json::encode(Err(ApiError::internal(error.to_string()))),
+        });
+        (answer, written)
     }
 
     /// Creates a table with its time to live, unless there is one of that name.
@@ -125,20 +146,45 @@ impl DynamoDb {
             return Ok(());
         }
         self.database.create_table(request(definition)?)?;
+        self.unchanged_writes.watch_all_tables()?;
         let ttl = json!({"AttributeName": TTL_ATTRIBUTE, "Enabled": true});
         self.database.update_time_to_live(request(json!({"TableName": name, "TimeToLiveSpecification": ttl}))?)?;
         Ok(())
     }
 
+    /// Waits until no request is running, and keeps others back.
+    pub async fn idle(&self) -> RwLockWriteGuard<'_, ()> {
+        self.busy.write().await
+    }
+
+    /// Deletes all tables, those too that are protected from it, and all stream records, which `dynoxide` keeps.
+    pub fn delete_tables(&self) -> Result<(), DynamoDbError> {
+        loop {
+            let names = self.database.list_tables(request(json!({}))?)?.table_names;
+            if names.is_empty() {
+                break;
+            }
+            for name in names {
+                let unprotected = json!({"TableName": name, "DeletionProtectionEnabled": false});
+                let table = || request(json!({"TableName": name}));
+                if self.database.delete_table(table()?).is_err() {
+                    self.database.update_table(request(unprotected)?)?;
+                    self.database.delete_table(table()?)?;
+                }
+            }
+        }
+        Ok(self.unchanged_writes.forget_records()?)
+    }
+
     /// The ARN of a table's stream.
     pub fn stream_arn(&self, table: &str) -> Result<String, DynoxideError> {
         let description = self.database.describe_table(request(json!({"TableName": table}))?)?.table;
-        Ok(in_region(&description.latest_stream_arn.unwrap_or_default(), BUILT_IN_REGION, &self.region))
+        Ok(owned_by(&description.latest_stream_arn.unwrap_or_default(), BUILT_IN_OWNER, &self.owner))
     }
 
     /// The id of the one shard a table's stream has.
     pub fn shard_id(table: &str) -> String {
-        dynoxide::streams::shard_id(table)
+        streams::shard_id(table)
     }
 
     /// Reads up to 1,000 records after a sequence number, or from the oldest one, as Lambda sees them once their text went
@@ -147,7 +193,7 @@ impl DynamoDb {
         let table = stream_arn.split('/').nth(1).unwrap_or_default();
         let iterator = json!({
             "StreamArn": stream_arn,
-            "ShardId": Self::shard_id(table),
+            "ShardId": dynoxide::streams::shard_id(table),
             "ShardIteratorType": if after.is_some() { "AFTER_SEQUENCE_NUMBER" } else { "TRIM_HORIZON" },
             "SequenceNumber": after,
         });
@@ -178,6 +224,7 @@ impl DynamoDb {
 
     /// Deletes what has expired and says how many items that were.
     pub async fn sweep_ttl(&self) -> usize {
+        let _busy = self.busy.read().await;
         let database = self.database.clone();
         match tokio::task::spawn_blocking(move || database.sweep_ttl()).await {
             Ok(Ok(count)) => return count,
@@ -193,6 +240,7 @@ impl DynamoDb {
         mut record: dynoxide::actions::get_records::Record,
     ) -> Result<StreamRecord, DynoxideError> {
         record.aws_region.clone_from(&self.region);
+        record.dynamodb.size_bytes = streams::size_bytes(&record.dynamodb);
         let mut as_seen = as_json(&record)?;
         as_seen["eventSourceARN"] = json!(stream_arn);
         Ok(StreamRecord {
@@ -209,7 +257,10 @@ impl DynamoDb {
         headers: &HeaderMap,
         body: Bytes,
     ) -> Result<Response<Body>, ForwardError> {
-        let body = rewrite(body, |text| self.prepare(operation, text));
+        let body = match std::str::from_utf8(&body) {
+            Ok(text) => self.prepare(operation, text)?.map_or(body.clone(), Bytes::from),
+            Err(_) => body,
+        };
         let mut request = Request::post(&self.backend).body(Body::from(body))?;
         for (name, value) in headers.iter().filter(|(name, _)| !is_per_connection(name)) {
             request.headers_mut().append(name, value.clone());
@@ -219,22 +270,30 @@ impl DynamoDb {
         head.headers.remove(header::CONTENT_LENGTH);
         // Of the body before it is rewritten; boto3 checks it, and takes its absence.
         head.headers.remove("x-amz-crc32");
-        Ok(Response::from_parts(head, Body::from(rewrite(body, |text| self.restore(operation, text)))))
+        if operation == "CreateTable" && head.status.is_success() {
+            self.unchanged_writes.watch_all_tables()?;
+        }
+        let restored = std::str::from_utf8(&body).ok().and_then(|text| self.restore(operation, text));
+        Ok(Response::from_parts(head, restored.map_or(Body::from(body), Body::from)))
     }
 
-    fn prepare(&self, operation: &str, text: &str) -> Option<String> {
+    fn prepare(&self, operation: &str, text: &str) -> Result<Option<String>, ApiError> {
         if ARN_OPERATIONS.contains(&operation) {
-            return Some(in_region(text, &self.region, BUILT_IN_REGION));
+            let prepared = streams::prepare(operation, text)?;
+            return Ok(Some(owned_by(prepared.as_deref().unwrap_or(text), &self.owner, BUILT_IN_OWNER)));
         }
-        text.contains(PRIVATE_NAME).then(|| hide(text))
+        Ok(text.contains(PRIVATE_NAME).then(|| hide(text)))
     }
 
     fn restore(&self, operation: &str, text: &str) -> Option<String> {
-        match operation {
-            "GetRecords" => Some(reveal(&restore_records(text, &self.region))),
-            _ if ARN_OPERATIONS.contains(&operation) => Some(in_region(text, BUILT_IN_REGION, &self.region)),
-            _ => text.contains(PRIVATE_NAME).then(|| reveal(text)),
+        if operation == "GetRecords" {
+            return streams::restore_records(text, &self.region).map(|text| reveal(&text));
         }
+        if ARN_OPERATIONS.contains(&operation) {
+            let text = owned_by(text, BUILT_IN_OWNER, &self.owner);
+            return Some(streams::restore(operation, &text).unwrap_or(text));
+        }
+        text.contains(PRIVATE_NAME).then(|| reveal(text))
     }
 }
 
@@ -248,13 +307,6 @@ fn hide(text: &str) -> String {
     text.replace(PRIVATE_NAME, &format!("{PRIVATE_NAME}~"))
 }
 
-fn rewrite(body: Bytes, rewrite: impl FnOnce(&str) -> Option<String>) -> Bytes {
-    match std::str::from_utf8(&body).ok().and_then(rewrite) {
-        Some(rewritten) => rewritten.into(),
-        None => body,
-    }
-}
-
 #[derive(Debug, thiserror::Error)]
 enum ForwardError {
     #[error("the request cannot be forwarded")]
@@ -263,26 +315,31 @@ enum ForwardError {
     Exchange(#[from] hyper_util::client::legacy::Error),
     #[error("the database's answer broke off")]
     Body(#[from] axum::Error),
+    #[error("the new table's writes cannot be watched")]
+    Watch(#[from] rusqlite::Error),
+    #[error(transparent)]
+    Refused(#[from] ApiError),
 }
 
-fn open(file: Option<&Path>) -> Result<Database, DynamoDbError> {
+fn open(file: Option<&Path>) -> Result<(Database, UnchangedWrites), DynamoDbError> {
     let name = match file {
-        // In memory, but with a name under which `index_stream_records` finds it.
-        None => format!("file:{}?mode=memory&cache=shared", uuid::Uuid::new_v4()),
+        // In memory, but with a name under which a second connection finds it.
+        None => format!("file:/{}?vfs=memdb", uuid::Uuid::new_v4()),
         Some(file) => file.to_string_lossy().into_owned(),
     };
     let database = Database::new(&name).map_err(DynamoDbError::Open)?;
     // The name hides what is wanted: PRAGMA synchronous = NORMAL. With the write-ahead log a crash cannot corrupt the
     // file, and a commit does not wait for the disk.
     database.disable_bulk_loading().map_err(DynamoDbError::Open)?;
-    index_stream_records(&name)?;
-    Ok(database)
+    let connection = rusqlite::Connection::open(&name)?;
+    index_stream_records(&connection)?;
+    Ok((database, UnchangedWrites::start(connection)?))
 }
 
 /// Gives the stream records an index. At every write `dynoxide` asks for the highest sequence number, and without an
 /// index that reads all records there have ever been.
-fn index_stream_records(database: &str) -> Result<(), rusqlite::Error> {
-    rusqlite::Connection::open(database)?.execute_batch(
+fn index_stream_records(database: &rusqlite::Connection) -> Result<(), rusqlite::Error> {
+    database.execute_batch(
         "CREATE INDEX IF NOT EXISTS stream_records_in_order
          ON _stream_records (table_name, CAST(sequence_number AS INTEGER))",
     )
@@ -296,17 +353,8 @@ fn as_json(answer: &impl serde::Serialize) -> Result<Value, DynoxideError> {
     serde_json::to_value(answer).map_err(|error| DynoxideError::InternalServerError(error.to_string()))
 }
 
-fn in_region(text: &str, from: &str, to: &str) -> String {
+fn owned_by(text: &str, from: &str, to: &str) -> String {
     text.replace(&format!("arn:aws:dynamodb:{from}:"), &format!("arn:aws:dynamodb:{to}:"))
-}
-
-/// Restores region and user identity in a `GetRecords` answer. The replaced texts cannot be part of an item: there a
-/// member name is followed by an object with a type, and quotes inside strings are escaped.
-fn restore_records(text: &str, region: &str) -> String {
-    text.replace(&format!("\"awsRegion\":\"{BUILT_IN_REGION}\""), &format!("\"awsRegion\":\"{region}\"")).replace(
-        "\"userIdentity\":{\"type\":\"Service\",\"principalId\":",
-        "\"userIdentity\":{\"Type\":\"Service\",\"PrincipalId\":",
-    )
 }
 
 fn is_per_connection(name: &header::HeaderName) -> bool {

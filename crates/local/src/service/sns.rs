@@ -16,7 +16,7 @@ use strum::VariantNames;
 use crate::{
     service::{
         sqs::{Attribute, message_attributes},
-        wire::{ApiError, request},
+        wire::{ApiError, list, request},
     },
     state::{SharedState, State},
 };
@@ -30,18 +30,45 @@ type Attributes = BTreeMap<String, String>;
 #[derive(Deserialize, VariantNames)]
 #[serde(rename_all_fields = "PascalCase")]
 enum Request {
-    CreateTopic { name: String, attributes: Option<Attributes> },
-    DeleteTopic { topic_arn: String },
+    CreateTopic {
+        name: String,
+        attributes: Option<Attributes>,
+        #[serde(default, deserialize_with = "list")]
+        tags: Vec<Tag>,
+    },
+    DeleteTopic {
+        topic_arn: String,
+    },
     ListTopics {},
-    GetTopicAttributes { topic_arn: String },
+    GetTopicAttributes {
+        topic_arn: String,
+    },
     SetTopicAttributes(SetAttribute),
-    Subscribe { topic_arn: String, protocol: String, endpoint: Option<String>, attributes: Option<Attributes> },
-    Unsubscribe { subscription_arn: String },
-    GetSubscriptionAttributes { subscription_arn: String },
+    Subscribe {
+        topic_arn: String,
+        protocol: String,
+        endpoint: Option<String>,
+        attributes: Option<Attributes>,
+    },
+    Unsubscribe {
+        subscription_arn: String,
+    },
+    GetSubscriptionAttributes {
+        subscription_arn: String,
+    },
     SetSubscriptionAttributes(SetAttribute),
     ListSubscriptions {},
-    ListSubscriptionsByTopic { topic_arn: String },
+    ListSubscriptionsByTopic {
+        topic_arn: String,
+    },
     Publish(Publish),
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Tag {
+    key: String,
+    value: String,
 }
 
 /// One attribute of a topic or a subscription.
@@ -65,13 +92,16 @@ struct Publish {
     subject: Option<String>,
     #[serde(default)]
     message_attributes: BTreeMap<String, Attribute>,
+    message_structure: Option<String>,
 }
 
 /// Runs one operation.
 pub(crate) fn call(shared: &SharedState, operation: &str, body: Value) -> Result<Value, ApiError> {
     Ok(match request("SNS", operation, body)? {
-        Request::CreateTopic { name, attributes } => {
-            json!({"TopicArn": shared.change(|state, _| state.sns.create_topic(&name, &attributes.unwrap_or_default()))?})
+        Request::CreateTopic { name, attributes, tags } => {
+            let attributes = attributes.unwrap_or_default();
+            let tags = tags.into_iter().map(|tag| (tag.key, tag.value)).collect();
+            json!({"TopicArn": shared.change(|state, _| state.sns.create_topic(&name, &attributes, &tags))?})
         }
         Request::DeleteTopic { topic_arn } => {
             shared.change(|state, _| state.sns.delete_topic(&topic_arn));
@@ -130,6 +160,7 @@ fn publish(shared: &SharedState, request: Publish) -> Result<Value, ApiError> {
         message: request.message,
         subject: request.subject,
         message_attributes: message_attributes(request.message_attributes)?,
+        message_structure: request.message_structure,
     };
     let message_id = shared.change(|state, now_ms| {
         let published = state.sns.publish(now_ms, &request)?;
@@ -142,19 +173,23 @@ fn publish(shared: &SharedState, request: Publish) -> Result<Value, ApiError> {
     Ok(json!({"MessageId": message_id}))
 }
 
+/// Sends a message to a subscribed queue, or to the subscription's dead-letter queue if that one does not take it.
 fn deliver(state: &mut State, now_ms: u64, delivery: Delivery) {
-    let queue_name = delivery.queue_arn.rsplit(':').next().unwrap_or_default();
     let message =
         SendRequest { body: delivery.body, message_attributes: delivery.message_attributes, ..SendRequest::default() };
-    if let Err(error) = state.sqs.send(now_ms, queue_name, message) {
-        tracing::warn!(queue_name, %error, "a subscribed queue did not take a message");
+    for queue_arn in [Some(delivery.queue_arn), delivery.dead_letter_queue_arn].into_iter().flatten() {
+        let queue_name = queue_arn.rsplit(':').next().unwrap_or_default();
+        match state.sqs.send(now_ms, queue_name, message.clone()) {
+            Ok(_) => return,
+            Err(error) => tracing::warn!(queue_name, %error, "a subscribed queue did not take a message"),
+        }
     }
 }
 
 impl From<SnsError> for ApiError {
     fn from(error: SnsError) -> Self {
         let mut refused = Self::bad_request(error.code(), error.to_string());
-        if error == SnsError::NotFound {
+        if matches!(error, SnsError::NoTopic | SnsError::NoSubscription) {
             refused.status = axum::http::StatusCode::NOT_FOUND;
         }
         refused

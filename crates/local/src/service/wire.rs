@@ -20,6 +20,9 @@ use serde_json::{Value, json};
 use strum::VariantNames;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
+/// Header with the older name of an error.
+pub(crate) const QUERY_ERROR: &str = "x-amzn-query-error";
+
 /// A refusal in AWS terms: every SDK turns it into its typed error.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{code}: {message}")]
@@ -55,6 +58,11 @@ impl ApiError {
     pub fn internal(message: impl Into<String>) -> Self {
         let status = StatusCode::INTERNAL_SERVER_ERROR;
         Self { status, code: "InternalFailure", query_code: "InternalFailure", message: message.into() }
+    }
+
+    /// The header that tells json and CBOR clients the older name.
+    pub(crate) fn query_error(&self) -> [(&'static str, String); 1] {
+        [(QUERY_ERROR, format!("{};{}", self.query_code, self.fault()))]
     }
 
     /// Whom awsQuery blames: `Sender` or `Receiver`.
@@ -102,6 +110,15 @@ impl<'de, T: DeserializeOwned> Deserialize<'de> for Lenient<T> {
     }
 }
 
+/// Reads a list; awsQuery sends an empty one as an empty text.
+pub(crate) fn list<'de, D: Deserializer<'de>, T: DeserializeOwned>(deserializer: D) -> Result<Vec<T>, D::Error> {
+    match Value::deserialize(deserializer)? {
+        Value::Null => Ok(Vec::new()),
+        Value::String(text) if text.is_empty() => Ok(Vec::new()),
+        value => serde_json::from_value(value).map_err(D::Error::custom),
+    }
+}
+
 /// Milliseconds since 1970, sent as seconds or as RFC 3339 text; what lies before is 1970.
 #[derive(Clone, Copy, Deserialize)]
 #[serde(try_from = "Value")]
@@ -116,5 +133,25 @@ impl TryFrom<Value> for TimeMs {
         }
         let moment = OffsetDateTime::parse(value.as_str().unwrap_or_default(), &Rfc3339)?;
         Ok(Self((moment.unix_timestamp_nanos() / 1_000_000).max(0) as u64))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_text_is_an_empty_list() {
+        #[derive(Deserialize)]
+        struct Input {
+            #[serde(default, deserialize_with = "list")]
+            names: Vec<String>,
+        }
+        for (input, names) in
+            [(json!({"names": ""}), vec![]), (json!({}), vec![]), (json!({"names": ["a"]}), vec!["a".to_owned()])]
+        {
+            assert_eq!(serde_json::from_value::<Input>(input).unwrap().names, names);
+        }
+        assert!(serde_json::from_value::<Input>(json!({"names": "a"})).is_err());
     }
 }

@@ -16,11 +16,9 @@ use std::{
 };
 
 use cloudsim::{
+    admission::{MappingSettings, ScalingConfig},
     deployment::{Deployment, Role},
-    mapping::{
-        Outcome, QueueInvocation, QueueMapping, QueueMappingConfig, StreamInvocation, StreamMapping,
-        StreamMappingConfig,
-    },
+    mapping::{Outcome, QueueInvocation, QueueMapping, StreamInvocation, StreamMapping},
     sqs::{ReceivedMessage, SendRequest, Sqs},
 };
 use fastrand::Rng;
@@ -54,9 +52,9 @@ use crate::{
 const QUEUE: &str = "events.fifo";
 const DEAD_LETTER_QUEUE: &str = "events-dlq.fifo";
 
-const PROCESSORS_MAX: u32 = 4;
+const PROCESSORS_MAX: i64 = 4;
 /// Small, so that a shard takes several batches.
-const STREAM_BATCH_SIZES: [u32; 3] = [2, 5, 100];
+const STREAM_BATCH_SIZES: [i64; 3] = [2, 5, 100];
 /// What the SDK gives an attempt before it calls it a timeout.
 const ATTEMPT_MS: u64 = 2_000;
 /// Until a request whose answer nobody waits for any more is done all the same.
@@ -221,15 +219,15 @@ impl<'t> World<'t> {
         let start_ms = scenario.start_ms;
         sqs.create_queue(start_ms, DEAD_LETTER_QUEUE, &dead_letters).expect("a queue");
         sqs.create_queue(start_ms, QUEUE, &events).expect("a queue");
-        let processor = QueueMappingConfig {
-            queue_name: QUEUE.to_owned(),
-            concurrency_max: PROCESSORS_MAX,
+        let processor = MappingSettings {
+            event_source_arn: sqs.arn(QUEUE),
+            scaling_config: ScalingConfig { maximum_concurrency: Some(PROCESSORS_MAX) },
             ..deployment.queue_mapping()
         };
         let queue_mapping = QueueMapping::new(processor, &sqs);
-        let mut stream_mapping = StreamMapping::new(StreamMappingConfig {
-            batch_size: *pick(&mut random, &STREAM_BATCH_SIZES),
-            ..deployment.stream_mapping("events/stream".to_owned())
+        let mut stream_mapping = StreamMapping::new(MappingSettings {
+            batch_size: Some(*pick(&mut random, &STREAM_BATCH_SIZES)),
+            ..deployment.stream_mapping("arn:aws:dynamodb:us-east-1:000000000000:table/events/stream/1".to_owned())
         })
         .expect("a mapping");
         for shard in 0..2 {

@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeMap, fmt::Write as _, fs, path::Path};
 
+use serde::Deserialize;
+
 use crate::{AREAS, Fact, Matters, facts_about};
 
 const DOCUMENT: &str = "../../docs/fidelity.md";
@@ -16,6 +18,48 @@ a fact that changes sides fails the tests.
 A: where the fact is not known, a deployment breaks or an event is lost or doubled. B: somebody concludes something wrong.
 C: form only.
 ";
+
+const SUITES: &str = "
+## Suites that others wrote
+
+Run once by hand, on 2026-11-24 and commit 0c1c646; most of what differed has been mended since.
+
+| suite | its commit | licence | ran | passed |
+|---|---|---|---|---|
+| nubo-db/dynamodb-conformance, all of which was run on DynamoDB first | 0ba4393, 2026-05-14 | MIT | 601 | 577; the others are refused as on AWS, in the words of May |
+| LocalStack's `test_sqs.py` against AWS's recorded answers, word for word | 8b9a79f05 | Apache-2.0 | 161 | 90 |
+| LocalStack's `test_cloudwatch.py`, metrics, in three protocols | 8b9a79f05 | Apache-2.0 | 96 | 67 |
+| JSON-Schema-Test-Suite, draft 7 `date-time` and `email`, judged by the processor | 44401e0c, 2026-08-22 | MIT | 41 | 41 |
+
+Run with every change, with a reset before each test:
+
+";
+
+const NOT_CLAIMED: &str = "
+## What is not claimed
+
+- SQS: the query protocol that SDKs used until late 2023, permissions, message move tasks.
+- SNS: topics other than standard ones with SQS subscriptions, `PublishBatch`, permissions.
+- CloudWatch: metric math, alarms, dashboards, insight rules, metrics of AWS's own services.
+- Lambda: making functions and mappings, versions, concurrency. STS: everything but `GetCallerIdentity`.
+- Logs, S3, IAM, CloudFormation; more than one account or region at a time.
+";
+
+/// Tests of another project, and those of them that do not pass.
+#[derive(Deserialize)]
+struct Suite {
+    suite: String,
+    collected: usize,
+    skipped: usize,
+    not_passed: Vec<NotPassed>,
+}
+
+#[derive(Deserialize)]
+struct NotPassed {
+    kind: String,
+    why: String,
+    tests: Vec<String>,
+}
 
 /// Returns the document as it should be.
 fn document() -> String {
@@ -49,6 +93,16 @@ fn document() -> String {
         let ids: Vec<String> = facts.iter().map(|fact| format!("{} ({:?})", fact.id, fact.matters)).collect();
         writeln!(text, "- {reason}\n  {}", ids.join(", ")).expect("text grows");
     }
+    text.push_str(SUITES);
+    let list = Path::new(env!("CARGO_MANIFEST_DIR")).join("suites/moto.json");
+    let suite: Suite = serde_json::from_str(&fs::read_to_string(list).unwrap()).unwrap();
+    let failed: usize = suite.not_passed.iter().map(|group| group.tests.len()).sum();
+    let ran = suite.collected - suite.skipped;
+    writeln!(text, "**{}** (Apache-2.0): {ran} ran, {} passed.\n", suite.suite, ran - failed).expect("text grows");
+    for NotPassed { kind, why, tests } in &suite.not_passed {
+        writeln!(text, "- {} {kind}: {why}", tests.len()).expect("text grows");
+    }
+    text.push_str(NOT_CLAIMED);
     text
 }
 

@@ -5,15 +5,19 @@
 //! there. `aws` maps JMESPath expressions over what came out, the answers, to what they gave on AWS; where that is what
 //! another answer held, it is a template (see [`filled_in`]). A fact that we do not follow says why in `differs`, one that is put to nothing says why in `not_run`. Changing sides fails here.
 
+mod admission;
 mod endpoint;
 mod fidelity;
+mod mapping;
+mod terraform;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
-    path::Path,
+    path::{Path, PathBuf},
 };
 
+use cloudsim::admission::{MAPPING_RULES, Source};
 use jmespath::Variable;
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Value, json};
@@ -32,14 +36,18 @@ struct Fact {
     not_run: Option<String>,
     matters: Matters,
     confidence: Confidence,
-    source: Source,
+    source: Origin,
 }
 
 /// What a fact is put to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Subject {
+    Admission,
     Endpoint,
+    QueueMapping,
+    StreamMapping,
+    Terraform,
 }
 
 /// What goes wrong where the fact is not known: a deployment or an event (A), a conclusion (B), nothing but form (C).
@@ -65,7 +73,7 @@ enum Confidence {
 #[expect(dead_code, reason = "for who reads the file")]
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Source {
+struct Origin {
     repository: String,
     path: String,
     r#where: String,
@@ -74,11 +82,18 @@ struct Source {
 }
 
 impl Fact {
-    /// Does what is given and returns the answers.
+    /// Does what is given and returns the answers. `given.cases` lists what differs from case to case; the answers are
+    /// then a list.
     async fn run(&self) -> Option<Value> {
-        match self.put_to? {
-            Subject::Endpoint => Some(endpoint::answers(&self.given).await),
+        let subject = self.put_to?;
+        let Some(cases) = self.given.get("cases") else { return Some(subject.answers(&self.given).await) };
+        let mut answers = Vec::new();
+        for case in cases.as_array().expect("given.cases is a list") {
+            let mut given = self.given.clone();
+            merge(&mut given, case);
+            answers.push(subject.answers(&given).await);
         }
+        Some(Value::Array(answers))
     }
 
     /// Returns how the answers differ from what AWS gave; nothing where they are the same.
@@ -109,6 +124,30 @@ impl Fact {
             }
         };
         Some(format!("{}: {}\n  {what}", self.id, self.says))
+    }
+}
+
+impl Subject {
+    async fn answers(self, given: &Value) -> Value {
+        match self {
+            Self::Admission => admission::answers(given),
+            Self::Endpoint => endpoint::answers(given).await,
+            Self::QueueMapping => mapping::answers_of_queue(given),
+            Self::StreamMapping => mapping::answers_of_stream(given),
+            Self::Terraform => terraform::answers(),
+        }
+    }
+}
+
+/// Puts the members of `other` into a value; objects are merged, all else is replaced.
+fn merge(value: &mut Value, other: &Value) {
+    match (value, other) {
+        (Value::Object(members), Value::Object(others)) => {
+            for (name, other) in others {
+                merge(members.entry(name).or_insert(Value::Null), other);
+            }
+        }
+        (value, other) => *value = other.clone(),
     }
 }
 
@@ -146,21 +185,33 @@ fn to_value(found: &Variable) -> Value {
     }
 }
 
-/// Puts what answers hold into a template: in a text, `{{expression}}` stands for what JMESPath finds in the answers, and
-/// `{"$repeat": "x", "times": 3}` is the text `xxx`.
+/// Puts what answers hold into a template: in a text, `{{expression}}` stands for what JMESPath finds in the answers.
+/// `{"$repeat": "x", "times": 3}` is the text `xxx`, `{"$list": <template>, "times": 2}` a list with 0 and 1 for `$index`,
+/// and `{"$minute": -5}` the start of the minute five minutes before `now_ms`, in seconds since 1970.
 pub(crate) fn filled_in(template: &Value, answers: &Value) -> Value {
+    let fill = |template: &Value| filled_in(template, answers);
     match template {
         Value::String(text) => match text.strip_prefix("{{").and_then(|rest| rest.strip_suffix("}}")) {
             Some(expression) if !expression.contains("}}") => search(expression, answers),
             _ => Value::String(replaced(text, answers)),
         },
-        Value::Array(items) => items.iter().map(|item| filled_in(item, answers)).collect(),
-        Value::Object(members) => match (members.get("$repeat"), members.get("times")) {
-            (Some(text), Some(times)) => {
-                json!(text.as_str().expect("a text").repeat(times.as_u64().expect("a number") as usize))
+        Value::Array(items) => items.iter().map(fill).collect(),
+        Value::Object(members) => {
+            let times = members.get("times").and_then(Value::as_u64).unwrap_or_default();
+            if let Some(text) = members.get("$repeat") {
+                return json!(text.as_str().expect("a text").repeat(times as usize));
             }
-            _ => Value::Object(members.iter().map(|(name, value)| (name.clone(), filled_in(value, answers))).collect()),
-        },
+            if let Some(item) = members.get("$list") {
+                let item = item.to_string();
+                let numbered = |index: u64| serde_json::from_str(&item.replace("$index", &index.to_string())).unwrap();
+                return (0..times).map(|index| fill(&numbered(index))).collect();
+            }
+            if let Some(minutes) = members.get("$minute") {
+                let now_minute = answers["now_ms"].as_i64().expect("a time") / 60_000;
+                return json!((now_minute + minutes.as_i64().expect("minutes")) * 60);
+            }
+            Value::Object(members.iter().map(|(name, value)| (name.clone(), fill(value))).collect())
+        }
         other => other.clone(),
     }
 }
@@ -189,9 +240,13 @@ fn is_same(actual: &Value, expected: &Value) -> bool {
 }
 
 fn facts_about(area: &str) -> Vec<Fact> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("facts/{area}.json"));
+    let path = root().join(format!("crates/testkit/facts/{area}.json"));
     let text = fs::read_to_string(&path).unwrap();
     serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
 /// Runs every fact of an area.
@@ -227,6 +282,19 @@ async fn mappings_of_queues_behave_as_recorded() {
 #[tokio::test]
 async fn mappings_of_streams_behave_as_recorded() {
     judge("stream_mapping").await;
+}
+
+#[test]
+fn every_rule_of_mappings_that_names_a_fact_is_put_to_it() {
+    let facts = ["sqs_mapping", "stream_mapping"].map(|area| (area, facts_about(area)));
+    for rule in MAPPING_RULES {
+        let Source::Fact(source) = rule.source else { continue };
+        let is_it = |area: &str, fact: &Fact| format!("{area}/{}", fact.id) == source;
+        let is_run = facts
+            .iter()
+            .any(|(area, facts)| facts.iter().any(|fact| is_it(area, fact) && fact.put_to == Some(Subject::Admission)));
+        assert!(is_run, "{}: {source}", rule.claim);
+    }
 }
 
 #[tokio::test]

@@ -13,9 +13,10 @@ use std::{
 };
 
 use cloudsim::{
-    admission::{Destination, EventSource, MAPPING_RULES, MappingSettings, check},
+    admission::{
+        Destination, DestinationConfig, FilterCriteria, LookedUp, MAPPING_RULES, MappingSettings, ScalingConfig, check,
+    },
     deployment::{Deployment, Role, TTL_ATTRIBUTE},
-    mapping::{QueueMappingConfig, StreamMappingConfig},
     sqs::{QueueAttributes, Sqs},
 };
 use ledger::metric::NAMESPACE;
@@ -120,36 +121,16 @@ fn mappings_and_time_limits_are_those_of_the_deployment() {
     }
     let settings = |name: &str| {
         let block = terraform.block("resource", &format!("aws_lambda_event_source_mapping.{name}"));
-        (mapping(&terraform, &block), block)
+        // The other test looks it up.
+        MappingSettings { looked_up: LookedUp::default(), ..mapping(&terraform, &block) }
     };
-    let figure = |figure: Option<i64>| u32::try_from(figure.expect("a number")).expect("a natural number");
-    let or_for_ever = |number: Option<i64>| Some(number).filter(|number| *number != Some(-1)).map(figure);
-    let reports_failures = |settings: &MappingSettings| settings.response_types == ["ReportBatchItemFailures"];
-
-    let (queue, block) = settings("events_queue");
-    let config = QueueMappingConfig {
-        queue_name: named(&terraform, &text(&block["event_source_arn"])),
-        batch_size: figure(queue.batch_size),
-        concurrency_max: figure(queue.concurrency_max),
-        function_timeout_seconds: figure(queue.function_timeout_seconds),
-        report_batch_item_failures: reports_failures(&queue),
-    };
-    assert_eq!(config, deployment.queue_mapping());
-
-    let (stream, block) = settings("events_stream");
-    let stream_arn = text(&block["event_source_arn"]);
-    let config = StreamMappingConfig {
-        function_arn: deployment.function_arn(&named(&terraform, &text(&block["function_name"]))),
-        stream_arn: stream_arn.clone(),
-        batch_size: figure(stream.batch_size),
-        event_names: None,
-        tumbling_window_seconds: Some(figure(stream.tumbling_window_seconds)),
-        report_batch_item_failures: reports_failures(&stream),
-        bisect_batch_on_function_error: block["bisect_batch_on_function_error"] == true,
-        maximum_retry_attempts: or_for_ever(stream.retry_attempts_max),
-        maximum_record_age_seconds: or_for_ever(stream.record_age_seconds_max),
-    };
-    assert_eq!(config, deployment.stream_mapping(stream_arn));
+    let queue = MappingSettings { looked_up: LookedUp::default(), ..deployment.queue_mapping() };
+    assert_eq!(settings("events_queue"), queue);
+    let stream = settings("events_stream");
+    // On AWS every call of the projector costs money; on a laptop nobody wants to wait for the numbers.
+    assert_eq!(stream.maximum_batching_window_in_seconds, Some(5));
+    let local = deployment.stream_mapping(stream.event_source_arn.clone());
+    assert_eq!(MappingSettings { maximum_batching_window_in_seconds: Some(0), ..stream }, local);
 }
 
 #[test]
@@ -344,17 +325,7 @@ fn aws_admits_every_mapping_and_queue_whatever_the_variables_are() {
 fn no_filter_stands_between_the_queue_and_the_processor() {
     let terraform = deployed();
     let block = terraform.block("resource", "aws_lambda_event_source_mapping.events_queue");
-    assert_eq!(mapping(&terraform, &block).filters, 0);
-}
-
-// On AWS every call of the projector costs money; on a laptop nobody wants to wait for the numbers.
-#[test]
-fn terraform_gathers_records_for_five_seconds_and_the_local_cloud_does_not() {
-    let terraform = deployed();
-    let block = terraform.block("resource", "aws_lambda_event_source_mapping.events_stream");
-    assert_eq!(mapping(&terraform, &block).batching_window_seconds, Some(5));
-    let local = Deployment::default().stream_mapping(String::new());
-    assert_eq!(local.settings().batching_window_seconds, Some(0));
+    assert_eq!(mapping(&terraform, &block).filter_criteria, FilterCriteria::default());
 }
 
 fn deployed() -> Terraform {
@@ -487,44 +458,57 @@ fn mapping(terraform: &Terraform, block: &Value) -> MappingSettings {
     );
     let source_arn = text(&block["event_source_arn"]);
     let source = resource(terraform, &source_arn);
-    let event_source = match source_arn.split('.').next() {
-        Some("aws_sqs_queue") if is_fifo(&source) => EventSource::FifoQueue,
-        Some("aws_sqs_queue") => EventSource::StandardQueue,
-        Some("aws_dynamodb_table") => EventSource::Stream,
-        other => panic!("{other:?} is no event source that the rules know"),
-    };
     let function = resource(terraform, &text(&block["function_name"]));
     let granted = list(&function["statements"])
         .iter()
         .filter(|statement| texts(&statement["Resource"]).contains(&source_arn) && statement["Condition"].is_null())
         .flat_map(|statement| texts(&statement["Action"]));
-    let destination = &block["destination_config"][0];
-    let on_failure = destination["on_failure"][0]["destination_arn"].as_str();
+    let destination = |of: &str| {
+        let arn = block["destination_config"][0][of][0]["destination_arn"].as_str();
+        Destination { destination: arn.map(|arn| arn_of(terraform, arn)) }
+    };
+    let patterns = list(&block["filter_criteria"]).iter().flat_map(|criteria| list(&criteria["filter"]));
     let number = |name: &str| number(&block[name]);
     MappingSettings {
-        source: event_source,
+        event_source_arn: arn_of(terraform, &source_arn),
+        function_name: arn_of(terraform, &text(&block["function_name"])),
         batch_size: number("batch_size"),
-        batching_window_seconds: number("maximum_batching_window_in_seconds"),
+        maximum_batching_window_in_seconds: number("maximum_batching_window_in_seconds"),
         parallelization_factor: number("parallelization_factor"),
-        tumbling_window_seconds: number("tumbling_window_in_seconds"),
-        filters: list(&block["filter_criteria"]).iter().map(|criteria| list(&criteria["filter"]).len()).sum(),
+        tumbling_window_in_seconds: number("tumbling_window_in_seconds"),
+        filter_criteria: FilterCriteria::of(patterns.map(|filter| words(&filter["pattern"]))),
         starting_position: block["starting_position"].as_str().map(str::to_owned),
-        retry_attempts_max: number("maximum_retry_attempts"),
-        record_age_seconds_max: number("maximum_record_age_in_seconds"),
-        concurrency_max: self::number(&block["scaling_config"][0]["maximum_concurrency"]),
-        has_provisioned_pollers: !block["provisioned_poller_config"].is_null(),
-        response_types: texts(&block["function_response_types"]),
-        on_failure: on_failure
-            .map(|arn| if is_fifo(&resource(terraform, arn)) { Destination::Fifo } else { Destination::Standard }),
-        has_on_success: !destination["on_success"].is_null(),
-        function_timeout_seconds: self::number(&function["timeout_seconds"]),
-        visibility_timeout_seconds: self::number(&source["visibility_timeout_seconds"]),
-        source_actions: Some(granted.collect()),
+        maximum_retry_attempts: number("maximum_retry_attempts"),
+        maximum_record_age_in_seconds: number("maximum_record_age_in_seconds"),
+        bisect_batch_on_function_error: block["bisect_batch_on_function_error"].as_bool(),
+        scaling_config: ScalingConfig {
+            maximum_concurrency: self::number(&block["scaling_config"][0]["maximum_concurrency"]),
+        },
+        provisioned_poller_config: block.get("provisioned_poller_config").cloned(),
+        function_response_types: texts(&block["function_response_types"]),
+        destination_config: DestinationConfig {
+            on_failure: destination("on_failure"),
+            on_success: destination("on_success"),
+        },
+        looked_up: LookedUp {
+            is_source_known: Some(true),
+            function_timeout_seconds: self::number(&function["timeout_seconds"]),
+            visibility_timeout_seconds: self::number(&source["visibility_timeout_seconds"]),
+            source_actions: Some(granted.collect()),
+            mappings: Vec::new(),
+        },
     }
 }
 
-fn is_fifo(block: &Value) -> bool {
-    block["fifo_queue"] == true || block["fifo_topic"] == true
+/// The ARN that a reference to a queue, a function or a table's stream stands for.
+fn arn_of(terraform: &Terraform, reference: &str) -> String {
+    let (deployment, name) = (Deployment::default(), named(terraform, reference));
+    match reference.split('.').next() {
+        Some("aws_sqs_queue") => deployment.queue_arn(&name),
+        Some("module") => deployment.function_arn(&name),
+        Some("aws_dynamodb_table") => format!("arn:aws:dynamodb:::table/{name}/stream/of-it"),
+        other => panic!("{other:?} is nothing that the rules know"),
+    }
 }
 
 /// Fails where a block holds anything that this test does not look at.

@@ -46,17 +46,20 @@ pub(crate) fn decode(body: &Bytes) -> Result<Value, ApiError> {
     Ok(from_cbor(cbor))
 }
 
-/// Writes an answer.
-pub(crate) fn encode(answer: Result<Value, ApiError>) -> Response {
-    let (status, output) = match answer {
-        Ok(output) => (StatusCode::OK, output),
+/// Writes an answer; `namespace` is what stands before the names of a service's errors.
+pub(crate) fn encode_in(namespace: &str, answer: Result<Value, ApiError>) -> Response {
+    match answer {
+        Ok(output) => encode(StatusCode::OK, &output),
         Err(error) => {
-            let kind = format!("com.amazonaws.cloudwatch#{}", error.code);
-            (error.status, json!({"__type": kind, "message": error.message}))
+            let output = json!({"__type": format!("{namespace}{}", error.code), "message": error.message});
+            (error.query_error(), encode(error.status, &output)).into_response()
         }
-    };
+    }
+}
+
+fn encode(status: StatusCode, output: &Value) -> Response {
     let mut body = Vec::new();
-    ciborium::into_writer(&to_cbor("", &output), &mut body).expect("writing to memory cannot fail");
+    ciborium::into_writer(&to_cbor("", output), &mut body).expect("writing to memory cannot fail");
     ([("smithy-protocol", "rpc-v2-cbor")], respond(status, "application/cbor", body)).into_response()
 }
 

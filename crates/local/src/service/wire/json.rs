@@ -21,12 +21,17 @@ pub(crate) fn decode(body: &Bytes) -> Result<Value, ApiError> {
 
 /// Writes an answer.
 pub(crate) fn encode(answer: Result<Value, ApiError>) -> Response {
+    encode_in("", answer)
+}
+
+/// Writes an answer; `namespace` is what stands before the names of a service's errors.
+pub(crate) fn encode_in(namespace: &str, answer: Result<Value, ApiError>) -> Response {
     match answer {
         Ok(output) => respond(StatusCode::OK, CONTENT_TYPE, output.to_string()),
         Err(error) => {
-            let query_error = format!("{};{}", error.query_code, error.fault());
-            let body = json!({"__type": error.code, "message": error.message}).to_string();
-            ([("x-amzn-query-error", query_error)], respond(error.status, CONTENT_TYPE, body)).into_response()
+            let kind = format!("{namespace}{}", error.code);
+            let body = json!({"__type": kind, "message": error.message}).to_string();
+            (error.query_error(), respond(error.status, CONTENT_TYPE, body)).into_response()
         }
     }
 }

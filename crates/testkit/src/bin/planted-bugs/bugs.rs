@@ -16,6 +16,7 @@ pub(crate) struct Bug {
 const CONTRACT: (&str, &str) = ("testkit", "contract");
 const PROPERTIES: (&str, &str) = ("testkit", "properties");
 const INFRA: (&str, &str) = ("testkit", "infra");
+const FACTS: (&str, &str) = ("testkit", "facts");
 const BATCH: &str = "crates/processor/src/process/batch.rs";
 const CALLS: &str = "crates/processor/src/process/calls.rs";
 const CLAIM: &str = "crates/processor/src/process/claim.rs";
@@ -292,23 +293,23 @@ pub(crate) const BUGS: &[Bug] = &[
         clause: "G9",
         name: "put a filter beside the local cloud's tumbling window",
         file: "crates/cloudsim/src/deployment.rs",
-        find: "            event_names: None,",
-        replace: "            event_names: Some([\"INSERT\".to_owned(), \"MODIFY\".to_owned()].into()),",
+        find: "FilterCriteria::default()",
+        replace: "FilterCriteria::of([r#\"{\"eventName\": [\"INSERT\", \"MODIFY\"]}\"#])",
         caught_by: &[by(("local", "mappings"), "a_removed_entry_reaches_the_projector_and_changes_nothing")],
     },
     Bug {
         clause: "G9",
         name: "forget the rule that a tumbling window excludes a filter",
         file: "crates/cloudsim/src/admission.rs",
-        find: "    Rule {\n        claim: \"a tumbling window excludes a filter\",\n        parameter: \"TumblingWindowInSeconds\",\n        code: InvalidParameterValueException,\n        words: Some(\"Tumbling window period should be zero when FilterCriteria is configured\"),\n        source: Fact(\"stream_mapping/stream-tumbling-window-with-filter\"),\n        admits: |mapping| mapping.is_windowed().then_some(mapping.filters == 0),\n    },\n",
+        find: "    Rule {\n        claim: \"a tumbling window excludes a filter\",\n        parameter: \"TumblingWindowInSeconds\",\n        code: InvalidParameterValueException,\n        words: Some(\"Tumbling window period should be zero when FilterCriteria is configured\"),\n        source: Fact(\"stream_mapping/stream-tumbling-window-with-filter\"),\n        admits: |mapping| mapping.is_windowed().then_some(mapping.filter_criteria.is_empty()),\n    },\n",
         replace: "",
-        caught_by: &[by(("cloudsim", "lib"), "admission::tests::the_rules_answer_what_aws_answered")],
+        caught_by: &[by(FACTS, "mappings_of_streams_behave_as_recorded")],
     },
     Bug {
         clause: "G9",
         name: "make a stream's mapping without asking the rules",
         file: "crates/cloudsim/src/mapping/stream.rs",
-        find: "        check(MAPPING_RULES, &config.settings())?;\n",
+        find: "        check(MAPPING_RULES, &settings)?;\n",
         replace: "",
         caught_by: &[by(("cloudsim", "lib"), "mapping::stream_tests::a_mapping_that_aws_refuses_cannot_be_made")],
     },
@@ -318,10 +319,7 @@ pub(crate) const BUGS: &[Bug] = &[
         file: "crates/cloudsim/src/sqs/queue.rs",
         find: "        match group.slots.first().copied().filter(is_visible) {",
         replace: "        match group.slots.first().copied().filter(|_| group.slots.iter().all(is_visible)) {",
-        caught_by: &[by(
-            ("cloudsim", "lib"),
-            "sqs::tests::what_is_before_a_message_in_flight_is_delivered_and_what_is_behind_it_waits",
-        )],
+        caught_by: &[by(FACTS, "queues_behave_as_recorded")],
     },
     Bug {
         clause: "G2",
@@ -329,7 +327,7 @@ pub(crate) const BUGS: &[Bug] = &[
         file: "crates/cloudsim/src/sqs/queue.rs",
         find: "        self.sent = SentIds::default();\n",
         replace: "",
-        caught_by: &[by(("cloudsim", "lib"), "sqs::tests::purging_forgets_the_deduplication_ids")],
+        caught_by: &[by(FACTS, "queues_behave_as_recorded")],
     },
     Bug {
         clause: "G9",
@@ -337,10 +335,47 @@ pub(crate) const BUGS: &[Bug] = &[
         file: "crates/cloudsim/src/mapping/stream.rs",
         find: "                    shard.retry(now_ms, Batch::new(BatchKind::Records, batch.records));\n                    return Ok(Vec::new());",
         replace: "                    batch.failures += 1;\n                    shard.retry(now_ms, batch);\n                    return Ok(Vec::new());",
-        caught_by: &[by(
-            ("cloudsim", "lib"),
-            "mapping::stream_tests::what_is_left_after_a_partial_answer_has_all_its_retries",
-        )],
+        caught_by: &[by(FACTS, "mappings_of_streams_behave_as_recorded")],
+    },
+    Bug {
+        clause: "G2",
+        name: "keep a throttled batch until its messages are visible",
+        file: "crates/cloudsim/src/mapping/queue.rs",
+        find: "        if retry_ms + self.function_timeout_ms >= batch.visible_ms {",
+        replace: "        if retry_ms >= batch.visible_ms {",
+        caught_by: &[by(FACTS, "mappings_of_queues_behave_as_recorded")],
+    },
+    Bug {
+        clause: "G9",
+        name: "make a stream record of a write that changes nothing",
+        file: "crates/local/src/service/dynamodb/streams.rs",
+        find: "    WHEN NEW.event_name = 'MODIFY' AND NEW.table_name",
+        replace: "    WHEN NEW.event_name = 'REMOVE' AND NEW.table_name",
+        caught_by: &[by(FACTS, "tables_behave_as_recorded")],
+    },
+    Bug {
+        clause: "G9",
+        name: "add up metric data of several units",
+        file: "crates/cloudsim/src/cloudwatch.rs",
+        find: "            let buckets = by_unit.into_values().next().unwrap_or_default().into_iter();",
+        replace: "            let buckets = by_unit.into_values().flatten();",
+        caught_by: &[by(FACTS, "metrics_behave_as_recorded")],
+    },
+    Bug {
+        clause: "G10",
+        name: "deliver a message that a filter on its body refuses",
+        file: "crates/cloudsim/src/sns.rs",
+        find: "            true => policy.accepts_body(text),",
+        replace: "            true => policy.accepts_body(text) || !text.is_empty(),",
+        caught_by: &[by(FACTS, "topics_behave_as_recorded")],
+    },
+    Bug {
+        clause: "G12",
+        name: "hand out an answer of any length",
+        file: "crates/local/src/lambda/function.rs",
+        find: "if answer.len() > RESPONSE_BYTES_MAX =>",
+        replace: "if answer.len() > 2 * RESPONSE_BYTES_MAX =>",
+        caught_by: &[by(FACTS, "functions_behave_as_recorded")],
     },
     Bug {
         clause: "G9",
