@@ -104,7 +104,7 @@ pub struct MappingSettings {
     pub parallelization_factor: Option<i64>,
     /// 0 is a plain mapping.
     pub tumbling_window_in_seconds: Option<i64>,
-    #[serde(skip_serializing_if = "FilterCriteria::is_empty")]
+    #[serde(skip_serializing_if = "is_default")]
     pub filter_criteria: FilterCriteria,
     pub starting_position: Option<String>,
     /// -1 is without limit.
@@ -112,9 +112,11 @@ pub struct MappingSettings {
     /// -1 is without limit.
     pub maximum_record_age_in_seconds: Option<i64>,
     pub bisect_batch_on_function_error: Option<bool>,
+    #[serde(skip_serializing_if = "is_default")]
     pub scaling_config: ScalingConfig,
     pub provisioned_poller_config: Option<Value>,
     pub function_response_types: Vec<String>,
+    #[serde(skip_serializing_if = "is_default")]
     pub destination_config: DestinationConfig,
     #[serde(skip)]
     pub looked_up: LookedUp,
@@ -180,6 +182,10 @@ impl FilterCriteria {
     fn is_empty(&self) -> bool {
         self.filters.is_empty()
     }
+}
+
+fn is_default<T: Default + PartialEq>(setting: &T) -> bool {
+    *setting == T::default()
 }
 
 impl Filter {

@@ -269,10 +269,11 @@ records = streams.get_records(ShardIterator=it)["Records"]
 assert [r["eventName"] for r in records] == ["INSERT", "REMOVE"] and records[0]["awsRegion"] == "us-east-1", records
 assert ddb.describe_time_to_live(TableName="event-processor-events")["TimeToLiveDescription"]["AttributeName"] == "ttl"
 
-table = ddb.create_table(TableName="orders", BillingMode="PAY_PER_REQUEST",
+orders = dict(TableName="orders", BillingMode="PAY_PER_REQUEST",
     KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
     AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
-    StreamSpecification={"StreamEnabled": True, "StreamViewType": "NEW_IMAGE"})["TableDescription"]
+    StreamSpecification={"StreamEnabled": True, "StreamViewType": "NEW_IMAGE"})
+arn = ddb.create_table(**orders)["TableDescription"]["LatestStreamArn"]
 order = {"id": {"S": "1"}, "tags": {"SS": ["a", "b"]}, "parts": {"L": [{"M": {"price": {"N": "1.50"}}}]}}
 ddb.put_item(TableName="orders", Item=order)
 # None of these changes anything.
@@ -282,7 +283,6 @@ ddb.execute_statement(Statement="UPDATE orders SET parts[0].price = 1.5 WHERE id
 ddb.batch_write_item(RequestItems={"orders": [{"PutRequest": {"Item": order}}]})
 ddb.transact_write_items(TransactItems=[{"Put": {"TableName": "orders", "Item": order}}])
 ddb.put_item(TableName="orders", Item={**order, "parts": {"L": []}})
-arn = table["LatestStreamArn"]
 shard = streams.describe_stream(StreamArn=arn)["StreamDescription"]["Shards"][0]
 assert 28 <= len(shard["ShardId"]) <= 65 and "EndingSequenceNumber" not in shard["SequenceNumberRange"], shard
 def read(kind, **where):
@@ -299,6 +299,9 @@ try:
     sys.exit("a missing shard has an iterator")
 except streams.exceptions.ResourceNotFoundException:
     pass
+ddb.delete_table(TableName="orders")
+arn = ddb.create_table(**orders)["TableDescription"]["LatestStreamArn"]
+assert read("TRIM_HORIZON") == [], "a new table has the records of the old one"
 
 answer = fn.invoke(FunctionName="arn:aws:lambda:us-east-1:000000000000:function:echo", Payload=b'{"x": 1}')
 assert answer["StatusCode"] == 200 and answer["Payload"].read() == b'{"x": 1}'

@@ -76,6 +76,13 @@ pub async fn send(services: &Services, request: Request) -> Result<u64, TrafficE
     Ok(answer.published.len() as u64)
 }
 
+/// Where counting began: with the command, or with the last reset.
+struct Progress {
+    since: Instant,
+    sent: u64,
+    projected: u64,
+}
+
 /// Sends `rate` events each second, for `duration` or until the cloud stops; prints the end-to-end rate now and then.
 /// Says how many were sent; a seeder that fails is logged and tried again.
 ///
@@ -89,7 +96,8 @@ pub async fn keep_sending(
     duration: Option<Duration>,
 ) -> Result<u64, TrafficError> {
     let started = Instant::now();
-    let projected_before = count_all(&read_projected(services)?);
+    let mut progress = Progress { since: started, sent: 0, projected: count_all(&read_projected(services)?) };
+    let mut last_projected = progress.projected;
     let mut second = tokio::time::interval(Duration::from_secs(1));
     second.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut sent = 0;
@@ -100,16 +108,25 @@ pub async fn keep_sending(
             return Ok(sent);
         }
         match send(services, Request { count: Some(rate), invalid_ratio }).await {
-            Ok(count) => sent += count,
+            Ok(count) => {
+                sent += count;
+                progress.sent += count;
+            }
             Err(error) => tracing::warn!(%error, "events were not sent"),
         }
         if Instant::now() >= next_progress {
             next_progress += PROGRESS_INTERVAL;
-            // Fewer than before after a reset.
-            let projected = count_all(&read_projected(services)?).saturating_sub(projected_before);
-            let seconds = started.elapsed().as_secs_f64();
-            let per_second = projected as f64 / seconds;
-            eprintln!("{seconds:.0} s: {sent} sent, {projected} projected, {per_second:.1} events/s end to end");
+            let all_projected = count_all(&read_projected(services)?);
+            if all_projected < last_projected {
+                eprintln!("the local cloud was reset; counting anew");
+                progress = Progress { since: Instant::now(), sent: 0, projected: all_projected };
+            } else {
+                let projected = all_projected - progress.projected;
+                let (seconds, sent) = (progress.since.elapsed().as_secs_f64(), progress.sent);
+                let per_second = projected as f64 / seconds;
+                eprintln!("{seconds:.0} s: {sent} sent, {projected} projected, {per_second:.1} events/s end to end");
+            }
+            last_projected = all_projected;
         }
     }
 }

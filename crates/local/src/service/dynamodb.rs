@@ -173,7 +173,7 @@ impl DynamoDb {
                 }
             }
         }
-        Ok(self.unchanged_writes.forget_records()?)
+        Ok(self.unchanged_writes.forget_deleted_tables()?)
     }
 
     /// The ARN of a table's stream.
@@ -270,8 +270,10 @@ impl DynamoDb {
         head.headers.remove(header::CONTENT_LENGTH);
         // Of the body before it is rewritten; boto3 checks it, and takes its absence.
         head.headers.remove("x-amz-crc32");
-        if operation == "CreateTable" && head.status.is_success() {
-            self.unchanged_writes.watch_all_tables()?;
+        match operation {
+            "CreateTable" if head.status.is_success() => self.unchanged_writes.watch_all_tables()?,
+            "DeleteTable" if head.status.is_success() => self.unchanged_writes.forget_deleted_tables()?,
+            _ => {}
         }
         let restored = std::str::from_utf8(&body).ok().and_then(|text| self.restore(operation, text));
         Ok(Response::from_parts(head, restored.map_or(Body::from(body), Body::from)))
@@ -315,7 +317,7 @@ enum ForwardError {
     Exchange(#[from] hyper_util::client::legacy::Error),
     #[error("the database's answer broke off")]
     Body(#[from] axum::Error),
-    #[error("the new table's writes cannot be watched")]
+    #[error("the streams of made or deleted tables cannot be put right")]
     Watch(#[from] rusqlite::Error),
     #[error(transparent)]
     Refused(#[from] ApiError),

@@ -30,7 +30,8 @@ class Outcomes:
 
     def pytest_runtest_logreport(self, report):
         if report.when == "call" or report.outcome != "passed":
-            self.of[report.nodeid] = report.outcome
+            broke = report.failed and report.when != "call"
+            self.of[report.nodeid] = "broken" if broke else report.outcome
             if report.failed:
                 self.texts[report.nodeid] = str(report.longrepr).strip().splitlines()[-1]
 
@@ -51,6 +52,7 @@ def main():
     expected = {test for group in listed["not_passed"] for test in group["tests"]}
     complaints += [f"passed before: {test}: {outcomes.texts[test]}" for test in failed if test not in expected]
     complaints += [f"passes now, or is gone: {test}" for test in sorted(expected.difference(failed))]
+    complaints += [f"broke before or after it ran: {test}: {outcomes.texts[test]}" for test in outcomes.ids("broken")]
     complaints += [f"of no kind: {group['kind']}" for group in listed["not_passed"] if group["kind"] not in KINDS]
     print(table(outcomes, listed))
     sys.exit("\n".join(complaints) or None)

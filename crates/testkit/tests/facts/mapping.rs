@@ -20,6 +20,7 @@ use crate::filled_in;
 /// 2026-09-17T14:00:00Z: near the recorded windows, and a multiple of their length.
 const START_MS: u64 = 1_789_653_600_000;
 const UNTIL_SECONDS: f64 = 3_600.0;
+const RUNS_MAX: usize = 1_000;
 
 /// What a function does.
 #[derive(Default, Deserialize)]
@@ -109,6 +110,7 @@ fn drive<M: Mapping>(mapping: &mut M, given: &Value) -> Value {
             run["after_s"] = json!(after_s(now_ms));
             run["batch"] = ids.iter().map(|(name, _)| json!(name)).collect();
             runs.push(run);
+            assert!(runs.len() <= RUNS_MAX, "the function runs without end");
             running.insert((now_ms + ms(function.seconds), id), outcome);
         }
         at_once = at_once.max(running.len());

@@ -37,9 +37,11 @@ impl UnchangedWrites {
         Ok(watch)
     }
 
-    /// Forgets the records of all streams, those too of tables that are deleted, which the database keeps.
-    pub(super) fn forget_records(&self) -> Result<(), rusqlite::Error> {
-        self.lock().execute_batch("DELETE FROM _stream_records")
+    /// Forgets the stream records of tables that are deleted: the database keeps them, and a new table of the same name
+    /// would have them.
+    pub(super) fn forget_deleted_tables(&self) -> Result<(), rusqlite::Error> {
+        self.lock()
+            .execute_batch("DELETE FROM _stream_records WHERE table_name NOT IN (SELECT table_name FROM _tables)")
     }
 
     /// Watches every table that is not watched yet.

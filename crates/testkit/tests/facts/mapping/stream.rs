@@ -1,5 +1,6 @@
 //! The mapping of a stream, which has one shard. `given.records` lists names, or objects that say more ([`Record`]); the
-//! name is the sequence number. `given.destination_refuses` lets the on-failure destination take nothing.
+//! name is the sequence number. Until `given.destination_refuses_until` seconds the on-failure
+//! destination takes nothing.
 
 use std::collections::BTreeMap;
 
@@ -36,16 +37,16 @@ struct StreamDriver {
     mapping: StreamMapping,
     /// By when the poller sees them.
     unread: BTreeMap<u64, Vec<StreamRecord>>,
-    destination_refuses: bool,
+    destination_refuses_until_ms: u64,
     taken: Vec<Value>,
     /// Batches, and records in them, that the destination did not take.
     refused: (usize, usize),
 }
 
 impl StreamDriver {
-    fn send(&mut self, discarded: Vec<Discarded>) {
+    fn send(&mut self, now_ms: u64, discarded: Vec<Discarded>) {
         for Discarded { sequence_numbers, message, .. } in discarded {
-            if self.destination_refuses {
+            if now_ms < self.destination_refuses_until_ms {
                 self.refused = (self.refused.0 + 1, self.refused.1 + sequence_numbers.len());
             } else {
                 self.taken.push(message);
@@ -63,7 +64,7 @@ impl Mapping for StreamDriver {
             self.mapping.offer(SHARD, records).unwrap();
         }
         let poll = self.mapping.poll(now_ms);
-        self.send(poll.discarded);
+        self.send(now_ms, poll.discarded);
         poll.invocations
     }
 
@@ -76,7 +77,7 @@ impl Mapping for StreamDriver {
 
     fn complete(&mut self, now_ms: u64, id: u64, outcome: &Outcome) {
         let discarded = self.mapping.complete(now_ms, id, outcome).unwrap();
-        self.send(discarded);
+        self.send(now_ms, discarded);
     }
 
     fn next_event_ms(&self) -> Option<u64> {
@@ -104,8 +105,8 @@ pub(crate) fn answers(given: &Value) -> Value {
             created_ms: moment_ms(at),
         });
     }
-    let destination_refuses = given["destination_refuses"] == true;
-    let mut driver = StreamDriver { mapping, unread, destination_refuses, taken: Vec::new(), refused: (0, 0) };
+    let destination_refuses_until_ms = moment_ms(given["destination_refuses_until"].as_f64().unwrap_or_default());
+    let mut driver = StreamDriver { mapping, unread, destination_refuses_until_ms, taken: Vec::new(), refused: (0, 0) };
     let mut answers = drive(&mut driver, given);
     answers["last_processing_result"] = json!(driver.mapping.last_processing_result());
     answers["on_failure"] = driver.taken.into();
