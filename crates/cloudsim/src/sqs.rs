@@ -150,6 +150,14 @@ pub struct Figure {
     reason: &'static str,
 }
 
+/// Queues that one listing names, at most.
+pub const LIST_RESULTS_MAX: i64 = 1_000;
+
+pub const MAX_RESULTS: Figure = Figure {
+    parameter: "MaxResults",
+    range: 1..=LIST_RESULTS_MAX,
+    reason: "MaxResults must be an integer between 1 and 1000, if provided.",
+};
 pub const DELAY_SECONDS: Figure =
     Figure { parameter: "DelaySeconds", range: 0..=900, reason: "DelaySeconds must be >= 0 and <= 900." };
 pub const MESSAGES_MAX: Figure = Figure {

@@ -9,8 +9,8 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use cloudsim::{
     attribute::{AttributeValue, MessageAttribute, MessageAttributes, md5_of},
     sqs::{
-        DEDUPLICATION_ID_MISSING, DELAY_SECONDS, MESSAGES_MAX, QueueAttributes, ReceiveRequest, ReceivedMessage,
-        SendRequest, SqsError, VISIBILITY_TIMEOUT, WAIT_SECONDS,
+        DEDUPLICATION_ID_MISSING, DELAY_SECONDS, LIST_RESULTS_MAX, MAX_RESULTS, MESSAGES_MAX, QueueAttributes,
+        ReceiveRequest, ReceivedMessage, SendRequest, SqsError, VISIBILITY_TIMEOUT, WAIT_SECONDS,
     },
 };
 use serde::Deserialize;
@@ -28,9 +28,6 @@ const BATCH_ENTRIES_MAX: usize = 10;
 
 /// Bytes of all bodies and attributes in a batch call: 1 MiB since August 2025.
 const BATCH_BYTES_MAX: usize = 1_048_576;
-
-/// URLs in one answer, and the most that may be asked for.
-const LIST_RESULTS_MAX: i64 = 1_000;
 
 const TAGS_MAX: usize = 50;
 const TAG_KEY_CHARACTERS_MAX: usize = 128;
@@ -200,15 +197,11 @@ pub(crate) async fn call(
             json!({})
         }
         Request::ListQueues { queue_name_prefix, max_results, next_token } => {
-            let results_max = max_results.unwrap_or(LIST_RESULTS_MAX);
-            if !(1..=LIST_RESULTS_MAX).contains(&results_max) {
-                let reason = "MaxResults must be an integer between 1 and 1000, if provided.";
-                return Err(invalid_value("MaxResults", &results_max.to_string(), reason));
-            }
+            let results_max = MAX_RESULTS.read(max_results.unwrap_or(LIST_RESULTS_MAX))? as usize;
             let mut names = shared.look(|state, _| state.sqs.queue_names(&queue_name_prefix.unwrap_or_default()));
             names.retain(|name| next_token.as_ref().is_none_or(|last| name > last));
-            let is_cut = names.len() > results_max as usize && max_results.is_some();
-            names.truncate(results_max as usize);
+            let is_cut = names.len() > results_max && max_results.is_some();
+            names.truncate(results_max);
             let urls: Vec<String> = names.iter().map(|name| deployment.queue_url(name)).collect();
             // The name where a page ended: what is made or deleted meanwhile moves no other queue.
             let next_token = names.pop().filter(|_| is_cut);
@@ -555,10 +548,6 @@ fn check_fifo_batch(services: &Services, queue_url: &QueueUrl, entries: &[Entry<
 
 fn refused(text: impl Into<String>) -> ApiError {
     ApiError::renamed("InvalidParameterValueException", "InvalidParameterValue", text)
-}
-
-fn invalid_value(parameter: &str, value: &str, reason: &str) -> ApiError {
-    refused(format!("Value {value} for parameter {parameter} is invalid. Reason: {reason}"))
 }
 
 /// Refuses a batch as a whole; the older name ends in the newer one.

@@ -3,7 +3,8 @@
 //!
 //! `facts/*.json` holds a file an area and an object a fact. `put_to` names what it is put to, `given` says what is done
 //! there. `aws` maps JMESPath expressions over what came out, the answers, to what they gave on AWS; where that is what
-//! another answer held, it is a template (see [`filled_in`]). A fact that we do not follow says why in `differs`, one that is put to nothing says why in `not_run`. Changing sides fails here.
+//! another answer held, it is a template (see [`filled_in`]). A fact that we do not follow says why in `differs`, one
+//! that is put to nothing says why in `not_run`. Changing sides fails here.
 
 mod admission;
 mod endpoint;
@@ -119,7 +120,7 @@ impl Fact {
                 match (differences.is_empty(), differs) {
                     (true, None) | (false, Some(_)) => return None,
                     (true, Some(_)) => "holds now: take `differs` away".to_owned(),
-                    (false, None) => format!("{}\n  answers: {answers:.2000}", differences.join("\n  ")),
+                    (false, None) => format!("{}\n  answers: {:.2000}", differences.join("\n  "), answers.to_string()),
                 }
             }
         };
