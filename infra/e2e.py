@@ -12,7 +12,8 @@ import time
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
-WAIT_SECONDS_MAX = 60
+# More than the minute between two ticks.
+WAIT_SECONDS_MAX = 90
 # What ministack 1.5.33 asks a role for and AWS's IAM does not know: there a batch is judged by the single action, and
 # a statement by dynamodb:PartiQLInsert, which ministack does not ask for.
 EMULATOR_RIGHTS = {"seeder": "sqs:SendMessageBatch", "processor": "dynamodb:BatchExecuteStatement"}
@@ -94,7 +95,8 @@ def wire(item):
     return {name: attribute(value) for name, value in item.items()}
 
 
-def stream_event(entries, shard):
+def stream_event(entries, shard, first=1):
+    """The event that a mapping makes of entries, with sequence numbers in order from a first one."""
     records = []
     for index, entry in enumerate(entries):
         image = wire(entry)
@@ -109,7 +111,7 @@ def stream_event(entries, shard):
                     "ApproximateCreationDateTime": int(time.time()),
                     "Keys": {name: image[name] for name in ("tenant_id", "sk")},
                     "NewImage": image,
-                    "SequenceNumber": str(100000000000000000001 + index),
+                    "SequenceNumber": str(100000000000000000000 + first + index),
                     "SizeBytes": 1024,
                     "StreamViewType": "NEW_IMAGE",
                 },
@@ -129,14 +131,19 @@ def stream_event(entries, shard):
 
 
 def counts(table):
-    """Entries by type and status, over all days and tenants."""
+    """Entries by type and status, over all days and tenants, as the read model `counts` has them."""
     found = {}
     for item in scan(table):
-        if item["pk"]["S"].startswith("tenant#"):
+        if item["pk"]["S"].startswith("tenant#") and item["sk"]["S"].startswith("counts@1#"):
             for name, value in item.items():
                 if name.startswith(("READY#", "INVALID#")):
                     found[name] = found.get(name, 0) + int(value["N"])
     return {name: count for name, count in found.items() if count}
+
+
+def items_of(table, kind):
+    """The items whose partition is of a kind, such as `pending`."""
+    return [item for item in scan(table) if item["pk"]["S"].startswith(f"{kind}#")]
 
 
 def metric_sum(name, **dimensions):
@@ -251,16 +258,33 @@ def check(outputs_path):
             assert "nobody" not in notification["Message"], "an alert holds a payload's value"
             # Alarms publish here too, and have no attributes.
             if "MessageAttributes" in notification:
-                alerts.append({name: value["Value"] for name, value in notification["MessageAttributes"].items()})
+                attributes = {name: value["Value"] for name, value in notification["MessageAttributes"].items()}
+                alerts.append((attributes, json.loads(notification["Message"])))
             else:
                 alarms.append(json.loads(notification["Message"])["AlarmName"])
             client("sqs").delete_message(QueueUrl=inbox, ReceiptHandle=message["ReceiptHandle"])
-        return len(alerts) >= 3
+        return len(alerts)
 
-    eventually("three alerts", receive)
-    classes = sorted(alert["class"] for alert in alerts if alert["kind"] == "alert")
-    assert classes == ["conflict", "malformed_json", "schema_violation"], alerts
-    print(f"alerts: {classes}; alarms on the same topic: {sorted(set(alarms))}")
+    eventually("an alert", receive)
+    eventually("no alert is pending", lambda: not items_of(tables["projections"], "pending"))
+    ((attributes, alert),) = alerts
+    assert (attributes["kind"], attributes["tenant_id"]) == ("alert", TENANT), alerts
+    classes = sorted(cause["class"] for cause in alert["causes"])
+    assert classes == ["conflict", "malformed_json", "schema_violation"] and alert["count"] == 3, alerts
+    assert attributes["class"] in classes and alert["project"] == outputs["project"], alerts
+
+    # Another entry in the same window is pending until a tick of the schedule.
+    invalid_entry = next(entry for entry in entries if entry["status"]["S"] == "INVALID" and "event_type" in entry)
+    late = invalid_entry | {"sk": {"S": invalid_entry["sk"]["S"].split("#")[0] + "#late"}}
+    assert invoke(functions["projector"], stream_event([late], SHARD, first=1000)) == done
+    expected[f"INVALID#{late['event_type']['S']}"] += 1
+    assert counts(tables["projections"]) == expected, (counts(tables["projections"]), expected)
+    (pending,) = items_of(tables["projections"], "pending")
+    assert pending["sk"]["S"] == TENANT, pending
+    eventually("the alert that a tick publishes", lambda: receive() == 2)
+    assert alerts[1][1]["count"] == 1 and alerts[1][1]["event_ids"] == ["late"], alerts
+    eventually("no alert is pending", lambda: not items_of(tables["projections"], "pending"))
+    print(f"alerts: {classes} in one, a late one by a tick; alarms on the same topic: {sorted(set(alarms))}")
 
     ready = sum(count for name, count in expected.items() if name.startswith("READY#"))
     eventually("metrics", lambda: metric_sum("Events", Status="READY") >= ready)
@@ -269,20 +293,25 @@ def check(outputs_path):
     assert metric_sum("Events", EventType="monitoring", Status="READY") >= 1
     print("metrics: by status, tenant and event type")
 
-    # Without a shard id nothing can be counted exactly, and the projection says so.
-    assert invoke(functions["projector"], stream_event(entries, None)) == done
+    # Without a shard id nothing can be counted exactly: the function fails, and the mapping keeps the records.
+    answer = client("lambda").invoke(FunctionName=functions["projector"], Payload=json.dumps(stream_event(entries, None)))
+    assert "FunctionError" in answer, answer
     assert counts(tables["projections"]) == expected, "records without a shard id were counted"
-    incomplete = [item for item in scan(tables["projections"]) if item["sk"]["S"] == "incomplete"]
-    assert len(incomplete) == 1 and incomplete[0]["records"]["N"] == str(len(entries)), incomplete
-    print("projector: records without a shard id mark the projection incomplete")
+    print("projector: records without a shard id are a function error")
 
-    # A record that cannot be read is set aside, and the others are counted.
-    broken = stream_event(entries[:1], SHARD)
-    broken["Records"][0]["dynamodb"]["SequenceNumber"] = "200000000000000000001"
+    # A record that cannot be read is marked in every read model.
+    broken = stream_event(entries[:1], SHARD, first=2000)
     broken["Records"][0]["dynamodb"]["NewImage"] = {"status": {"S": "NEITHER"}}
     assert invoke(functions["projector"], broken) == done
-    eventually("the record in the failures queue", lambda: backlog(outputs["projector_failures_queue_url"]) == 1)
-    print("projector: an unreadable record waits in the failures queue")
+    marks = items_of(tables["projections"], "incomplete")
+    assert {mark["pk"]["S"] for mark in marks} == {"incomplete#counts@1", "incomplete#causes@1"}, marks
+    assert all(mark["sk"]["S"].startswith(f"{TENANT}#") and mark["records"]["N"] == "1" for mark in marks), marks
+    assert counts(tables["projections"]) == expected, "a record that cannot be read was counted"
+    print("projector: the day of an unreadable record is marked as incomplete")
+
+    # As Lambda announces a batch that it discarded, so that `destroy` has something to name.
+    discarded = json.dumps({"requestContext": {"condition": "RetryAttemptsExhausted"}})
+    client("sqs").send_message(QueueUrl=outputs["projector_failures_queue_url"], MessageBody=discarded)
 
     check_rights(tables, functions)
     client("sqs").delete_queue(QueueUrl=inbox)
@@ -323,12 +352,26 @@ def check_configuration(outputs):
         ttl = client("dynamodb").describe_time_to_live(TableName=table)["TimeToLiveDescription"]
         assert ttl["TimeToLiveStatus"] == "ENABLED" and ttl["AttributeName"] == "ttl", ttl
 
+    rule = client("events").describe_rule(Name=f"{outputs['project']}-tick")
+    assert (rule["State"], rule["ScheduleExpression"]) == ("ENABLED", "rate(1 minute)"), rule
+    (target,) = client("events").list_targets_by_rule(Rule=rule["Name"])["Targets"]
+    assert json.loads(target["Input"]) == {"tick": True}, target
+    assert target["RetryPolicy"] == {"MaximumRetryAttempts": 0, "MaximumEventAgeInSeconds": 60}, target
+    retries = client("lambda").get_function_event_invoke_config(FunctionName=functions["projector"])
+    assert (retries["MaximumRetryAttempts"], retries["MaximumEventAgeInSeconds"]) == (0, 60), retries
+
+    with open("bin/schemas", encoding="utf-8") as file:
+        schemas = file.read().strip()
+    for name in ("processor", "projector"):
+        configuration = client("lambda").get_function_configuration(FunctionName=functions[name])
+        assert configuration["Environment"]["Variables"]["SCHEMAS"] == schemas, configuration
+
     alarms = client("cloudwatch").describe_alarms()["MetricAlarms"]
-    assert len(alarms) == 12 and all(alarm["AlarmActions"] == [outputs["alerts_topic_arn"]] for alarm in alarms), alarms
+    assert len(alarms) == 17 and all(alarm["AlarmActions"] == [outputs["alerts_topic_arn"]] for alarm in alarms), alarms
     for name in outputs["dashboard_urls"]:
         body = client("cloudwatch").get_dashboard(DashboardName=f"{outputs['project']}-{name}")["DashboardBody"]
         assert json.loads(body)["widgets"]
-    print(f"configuration: {len(alarms)} alarms, {len(outputs['dashboard_urls'])} dashboards, mappings, queues and tables as planned")
+    print(f"configuration: {len(alarms)} alarms, {len(outputs['dashboard_urls'])} dashboards, mappings, schedule, queues and tables as planned")
 
 
 def check_rights(tables, functions):
@@ -366,6 +409,7 @@ def empty():
         "mappings": client("lambda").list_event_source_mappings()["EventSourceMappings"],
         "topics": client("sns").list_topics()["Topics"],
         "alarms": client("cloudwatch").describe_alarms()["MetricAlarms"],
+        "rules": client("events").list_rules()["Rules"],
         "dashboards": client("cloudwatch").list_dashboards()["DashboardEntries"],
         "logs": [group["logGroupName"] for group in client("logs").describe_log_groups()["logGroups"]],
         "roles": [role["RoleName"] for role in client("iam").list_roles()["Roles"] if "aws-service-role" not in role["Path"]],

@@ -24,12 +24,12 @@ output "dead_letter_queue_url" {
 }
 
 output "projector_failures_queue_url" {
-  description = "Where stream records wait that were not projected."
+  description = "Where Lambda announces the stream records that it discarded."
   value       = aws_sqs_queue.projector_failures.url
 }
 
 output "table_names" {
-  description = "The tables: ledger, claims, counts."
+  description = "The tables: ledger, claims, read models."
   value = {
     events      = aws_dynamodb_table.events.name
     idempotency = aws_dynamodb_table.idempotency.name
@@ -43,7 +43,7 @@ output "events_stream_arn" {
 }
 
 output "alerts_topic_arn" {
-  description = "Subscribe here to alerts and alarms; message attributes tell kind, tenant_id, event_type and class."
+  description = "Subscribe here to alerts and alarms; message attributes tell kind, tenant_id and, of alerts, class."
   value       = aws_sns_topic.alerts.arn
 }
 

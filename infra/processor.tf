@@ -25,6 +25,7 @@ module "processor" {
     EVENTS_TTL_DAYS      = tostring(var.events_ttl_days)
     IDEMPOTENCY_TTL_DAYS = tostring(var.idempotency_ttl_days)
     STATUS_INDEX         = var.status_index
+    SCHEMAS              = local.schemas
   }
 
   statements = [

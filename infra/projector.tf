@@ -1,10 +1,10 @@
-# From the ledger's stream into counts, metrics and alerts.
+# From the ledger's stream into read models, metrics and alerts.
 
 module "projector" {
   source = "./modules/lambda"
 
   name               = "${var.project}-projector"
-  description        = "Folds the ledger into counts, metrics and alerts"
+  description        = "Folds the ledger into read models, metrics and alerts"
   artifact           = "${path.module}/${var.artifacts_path}/projector.zip"
   architecture       = var.architecture
   built_for          = local.built_for
@@ -17,10 +17,11 @@ module "projector" {
   environment = {
     PROJECTIONS_TABLE    = aws_dynamodb_table.projections.name
     ALERTS_TOPIC_ARN     = aws_sns_topic.alerts.arn
-    FAILURES_QUEUE_URL   = aws_sqs_queue.projector_failures.url
+    PROJECT              = var.project
     METRIC_TENANTS       = join(",", var.metric_tenants)
     METRIC_TENANTS_MAX   = tostring(var.metric_tenants_max)
     ALERT_WINDOW_SECONDS = tostring(var.alert_window_seconds)
+    SCHEMAS              = local.schemas
   }
 
   statements = [
@@ -28,8 +29,16 @@ module "projector" {
       # UpdateItem covers the updates of a transaction too: transactions have no action of their own.
       Sid      = "Count"
       Effect   = "Allow"
-      Action   = ["dynamodb:BatchGetItem", "dynamodb:UpdateItem"]
+      Action   = ["dynamodb:BatchGetItem", "dynamodb:Query", "dynamodb:UpdateItem"]
       Resource = [aws_dynamodb_table.projections.arn]
+    },
+    {
+      # An alert that was published is no longer pending. Nothing else is ever deleted.
+      Sid       = "ForgetPublishedAlerts"
+      Effect    = "Allow"
+      Action    = ["dynamodb:DeleteItem"]
+      Resource  = [aws_dynamodb_table.projections.arn]
+      Condition = { "ForAllValues:StringLike" = { "dynamodb:LeadingKeys" = ["pending#*"] } }
     },
     {
       Sid      = "FollowLedger"
@@ -44,7 +53,7 @@ module "projector" {
       Resource = [aws_sns_topic.alerts.arn]
     },
     {
-      # The function's own, and the mapping's on-failure destination.
+      # The function sends nothing there: the mapping sends what it discards to its on-failure destination by this role.
       Sid      = "SetAside"
       Effect   = "Allow"
       Action   = ["sqs:SendMessage"]
@@ -76,7 +85,7 @@ resource "aws_lambda_event_source_mapping" "events_stream" {
   tumbling_window_in_seconds = 60
 
   # No content makes the projector fail, so splitting a batch would not help, and giving up would lose counts; records
-  # that are nevertheless too old go to the failures queue two hours before the stream forgets them.
+  # that are nevertheless too old are announced in the failures queue two hours before the stream forgets them.
   bisect_batch_on_function_error = false
   maximum_retry_attempts         = -1
   maximum_record_age_in_seconds  = 22 * 3600
@@ -89,4 +98,39 @@ resource "aws_lambda_event_source_mapping" "events_stream" {
 
   # Lambda tries the role's rights when the mapping is made.
   depends_on = [module.projector]
+}
+
+# The tick: the projector publishes alerts that are pending though no record comes, and measures them. A rule needs a
+# permission on the function; a schedule of EventBridge Scheduler would need a role with a policy.
+resource "aws_cloudwatch_event_rule" "tick" {
+  name                = "${var.project}-tick"
+  description         = "Invokes the projector every minute, so that pending alerts leave though no record comes"
+  schedule_expression = "rate(1 minute)"
+}
+
+resource "aws_cloudwatch_event_target" "tick" {
+  rule  = aws_cloudwatch_event_rule.tick.name
+  arn   = module.projector.arn
+  input = jsonencode({ tick = true })
+
+  # A tick that is late is replaced by the next one. A minute is the least age that can be asked for.
+  retry_policy {
+    maximum_event_age_in_seconds = 60
+    maximum_retry_attempts       = 0
+  }
+}
+
+resource "aws_lambda_permission" "tick" {
+  statement_id  = "tick"
+  action        = "lambda:InvokeFunction"
+  function_name = module.projector.name
+  principal     = "events.amazonaws.com"
+  source_arn    = aws_cloudwatch_event_rule.tick.arn
+}
+
+# The same for Lambda's own queue of asynchronous invocations, whose default is two retries within six hours.
+resource "aws_lambda_function_event_invoke_config" "projector" {
+  function_name                = module.projector.name
+  maximum_event_age_in_seconds = 60
+  maximum_retry_attempts       = 0
 }

@@ -51,7 +51,7 @@ resource "aws_sqs_queue_redrive_allow_policy" "dead_letters" {
   })
 }
 
-# Stream records the projector could not read, and what Lambda tells of batches it gave up after 22 hours.
+# What Lambda tells of the batches of stream records that it discarded after 22 hours.
 resource "aws_sqs_queue" "projector_failures" {
   name                      = "${var.project}-projector-failures"
   message_retention_seconds = 14 * local.retention_days_seconds

@@ -38,7 +38,7 @@ variable "architecture" {
 }
 
 variable "artifacts_path" {
-  description = "Folder with event-processor.zip, seeder.zip, projector.zip and the file architecture, as `make build` leaves them; relative to this folder."
+  description = "Folder with event-processor.zip, seeder.zip, projector.zip and the files architecture and schemas, as `make build` leaves them; relative to this folder."
   type        = string
   default     = "../bin"
 }
@@ -182,7 +182,7 @@ variable "tenant_contributor_insights" {
 }
 
 variable "alert_window_seconds" {
-  description = "Seconds between two alerts of one (tenant, event type, cause)."
+  description = "Seconds of one alert window: in each, at most one message a tenant, 20 messages about single tenants and 10 digests."
   type        = number
   default     = 300
 

@@ -14,7 +14,8 @@ fn main() {
         .map(|entry| entry.expect("a readable folder").path())
         .filter(|path| path.extension().is_some_and(|extension| extension == "json"))
         .collect();
-    files.sort();
+    // By event type, which is looked up by halving: `a` comes before `a.b`, but `a.b.json` before `a.json`.
+    files.sort_by(|one, other| one.file_stem().cmp(&other.file_stem()));
 
     let mut validators = String::new();
     let mut registry = String::from("static SCHEMAS: &[Schema] = &[\n");

@@ -28,6 +28,10 @@ mock_provider "aws" {
     defaults = { arn = "arn:aws:sns:us-east-1:123456789012:mock" }
   }
 
+  mock_resource "aws_cloudwatch_event_rule" {
+    defaults = { arn = "arn:aws:events:us-east-1:123456789012:rule/mock" }
+  }
+
   mock_resource "aws_iam_role" {
     defaults = { arn = "arn:aws:iam::123456789012:role/mock" }
   }
@@ -261,22 +265,78 @@ run "stream_mapping" {
   }
 }
 
+run "tick" {
+  assert {
+    condition     = aws_cloudwatch_event_rule.tick.schedule_expression == "rate(1 minute)" && aws_cloudwatch_event_target.tick.rule == aws_cloudwatch_event_rule.tick.name && aws_cloudwatch_event_target.tick.arn == module.projector.arn
+    error_message = "the projector is not invoked every minute"
+  }
+
+  assert {
+    condition     = jsondecode(aws_cloudwatch_event_target.tick.input) == { tick = true }
+    error_message = "the schedule does not say that it is a tick"
+  }
+
+  assert {
+    condition     = aws_lambda_permission.tick.function_name == module.projector.name && aws_lambda_permission.tick.principal == "events.amazonaws.com" && aws_lambda_permission.tick.source_arn == aws_cloudwatch_event_rule.tick.arn
+    error_message = "the schedule may not invoke the projector, or others may"
+  }
+
+  assert {
+    condition = alltrue([
+      for retry in [aws_cloudwatch_event_target.tick.retry_policy[0], aws_lambda_function_event_invoke_config.projector] :
+      retry.maximum_retry_attempts == 0 && retry.maximum_event_age_in_seconds == 60
+    ]) && aws_lambda_function_event_invoke_config.projector.function_name == module.projector.name
+    error_message = "a late tick is tried again beside the next one"
+  }
+}
+
+run "schemas" {
+  assert {
+    condition     = local.schemas == "0123456789abcdef"
+    error_message = "the fingerprint is not the one that the build wrote"
+  }
+}
+
 run "alarms" {
   assert {
     condition = toset(keys(aws_cloudwatch_metric_alarm.each)) == toset([
       "dead-letters", "oldest-message", "backlog", "processor-errors", "projector-errors", "processor-throttles",
-      "projector-throttles", "iterator-age", "projector-failures", "conflicts", "unexpected-modify",
+      "projector-throttles", "iterator-age", "projector-failures", "conflicts", "unexpected-modify", "unexpected-remove",
+      "uncounted-records", "alerts-refused", "alerts-pending-age",
     ])
     error_message = "an alarm is missing or unknown"
   }
 
   assert {
     condition = alltrue([
-      for alarm in concat(values(aws_cloudwatch_metric_alarm.each), [aws_cloudwatch_metric_alarm.invalid_rate]) :
+      for alarm in concat(values(aws_cloudwatch_metric_alarm.each), [aws_cloudwatch_metric_alarm.invalid_rate, aws_cloudwatch_metric_alarm.no_tick]) :
       alarm.alarm_actions == toset([aws_sns_topic.alerts.arn]) && alarm.ok_actions == toset([aws_sns_topic.alerts.arn]) &&
-      alarm.treat_missing_data == "notBreaching" && length(alarm.alarm_description) > 0
+      length(alarm.alarm_description) > 0 && length(alarm.alarm_description) <= 1024
     ])
-    error_message = "an alarm tells nobody, rings without data or explains nothing"
+    error_message = "an alarm tells nobody, or explains nothing, or more than CloudWatch takes"
+  }
+
+  assert {
+    condition = alltrue([
+      for alarm in concat(values(aws_cloudwatch_metric_alarm.each), [aws_cloudwatch_metric_alarm.invalid_rate]) :
+      alarm.treat_missing_data == "notBreaching"
+    ])
+    error_message = "an alarm rings where there is no data"
+  }
+
+  assert {
+    condition = (
+      aws_cloudwatch_metric_alarm.no_tick.treat_missing_data == "breaching" &&
+      aws_cloudwatch_metric_alarm.no_tick.period * aws_cloudwatch_metric_alarm.no_tick.evaluation_periods == 600 &&
+      aws_cloudwatch_metric_alarm.no_tick.statistic == "SampleCount" &&
+      aws_cloudwatch_metric_alarm.no_tick.comparison_operator == "LessThanThreshold" && aws_cloudwatch_metric_alarm.no_tick.threshold == 1
+    )
+    error_message = "the absence of ticks for ten minutes raises no alarm, or their presence does"
+  }
+
+  assert {
+    condition     = aws_cloudwatch_metric_alarm.each["alerts-pending-age"].threshold == 600000 && aws_cloudwatch_metric_alarm.each["alerts-pending-age"].statistic == "Maximum"
+    error_message = "an alert that stays pending beyond its window and five minutes raises no alarm"
   }
 
   assert {
@@ -291,7 +351,7 @@ run "alarms" {
 
   assert {
     condition     = aws_cloudwatch_metric_alarm.each["projector-failures"].dimensions == tomap({ QueueName = aws_sqs_queue.projector_failures.name })
-    error_message = "records that were not projected raise no alarm"
+    error_message = "records that Lambda discarded raise no alarm"
   }
 
   assert {
@@ -314,7 +374,7 @@ run "dashboards" {
   # Every alarm stands first on the page.
   assert {
     condition = toset(jsondecode(aws_cloudwatch_dashboard.this["operations"].dashboard_body).widgets[0].properties.alarms) == toset([
-      for key in concat(keys(aws_cloudwatch_metric_alarm.each), ["invalid-rate"]) :
+      for key in concat(keys(aws_cloudwatch_metric_alarm.each), ["invalid-rate", "no-tick"]) :
       "arn:aws:cloudwatch:us-east-1:123456789012:alarm:event-processor-${key}"
     ])
     error_message = "the dashboard does not show every alarm"
@@ -337,10 +397,11 @@ run "names_follow_the_project" {
       aws_sqs_queue.events.name, aws_sqs_queue.dead_letters.name, aws_sqs_queue.projector_failures.name,
       aws_dynamodb_table.events.name, aws_dynamodb_table.idempotency.name, aws_dynamodb_table.projections.name,
       aws_sns_topic.alerts.name, module.processor.name, module.seeder.name, module.projector.name,
+      aws_cloudwatch_event_rule.tick.name,
       ] == [
       "ledger-2-events.fifo", "ledger-2-events-dlq.fifo", "ledger-2-projector-failures",
       "ledger-2-events", "ledger-2-idempotency", "ledger-2-projections",
-      "ledger-2-alerts", "ledger-2", "ledger-2-seed", "ledger-2-projector",
+      "ledger-2-alerts", "ledger-2", "ledger-2-seed", "ledger-2-projector", "ledger-2-tick",
     ]
     error_message = "a name does not start with the project"
   }

@@ -1,5 +1,6 @@
-//! What this project deploys on AWS, as values: tables, queues, event source mappings, and the time limits of the three
-//! functions. `local` creates them, the simulation runs by them, and a test of `testkit` compares them with Terraform.
+//! What this project deploys on AWS, as values: tables, queues, event source mappings, the schedule, and the time limits
+//! of the three functions. `local` creates them, the simulation runs by them, and a test of `testkit` compares them with
+//! Terraform.
 //!
 //! No other module of this crate knows the project's names. How a queue or a mapping works is decided elsewhere.
 
@@ -35,6 +36,19 @@ pub struct Deployment {
     pub account: Account,
     /// Where the services answer, without a trailing slash.
     pub endpoint_url: String,
+}
+
+/// A schedule of EventBridge that invokes a function.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Schedule {
+    pub name: String,
+    pub every_minutes: u32,
+    pub function_arn: String,
+    /// What the function is invoked with, each time the same.
+    pub input: Value,
+    /// How long and how often a failed invocation is tried again.
+    pub event_age_max_seconds: u32,
+    pub retries_max: u32,
 }
 
 /// A function of the deployment.
@@ -153,6 +167,19 @@ impl Deployment {
                 ..DestinationConfig::default()
             },
             ..MappingSettings::default()
+        }
+    }
+
+    /// Returns the schedule of the projector's ticks. One that is late is replaced by the next.
+    #[must_use]
+    pub fn tick(&self) -> Schedule {
+        Schedule {
+            name: self.project.tick(),
+            every_minutes: 1,
+            function_arn: self.function_arn(&self.function_name(Role::Projector)),
+            input: json!({"tick": true}),
+            event_age_max_seconds: 60,
+            retries_max: 0,
         }
     }
 

@@ -2,6 +2,7 @@
 
 use aws_sdk_cloudwatch::{
     Client,
+    config::{Builder, retry::RetryConfig},
     primitives::DateTime,
     types::{Dimension, MetricDatum, StandardUnit},
 };
@@ -19,7 +20,9 @@ pub struct CloudWatchMetrics {
 
 impl CloudWatchMetrics {
     pub fn new(config: &aws_config::SdkConfig) -> Self {
-        Self { client: Client::new(config) }
+        // A put whose answer was lost may have been taken, and counts then: it is not sent again.
+        let config = Builder::from(config).retry_config(RetryConfig::disabled()).build();
+        Self { client: Client::from_conf(config) }
     }
 }
 

@@ -1,4 +1,4 @@
-//! The projections table on DynamoDB: consistent reads, conditional updates, and transactions of them.
+//! The projections table on DynamoDB: consistent reads and queries, conditional updates, and transactions of writes.
 
 use std::{borrow::Cow, collections::HashMap};
 
@@ -6,16 +6,18 @@ use aws_sdk_dynamodb::{
     Client,
     operation::{transact_write_items::TransactWriteItemsError, update_item::UpdateItemError},
     types::{
-        AttributeValue, CancellationReason, ReturnValuesOnConditionCheckFailure, TransactWriteItem,
-        Update as UpdateRequest,
+        AttributeValue, CancellationReason, Delete as DeleteRequest, ReturnValuesOnConditionCheckFailure,
+        TransactWriteItem, Update as UpdateRequest,
     },
 };
 use ledger::{
     Attribute,
-    ports::{Found, Projections, Refusal},
+    entry::attribute,
+    item::text_of,
+    ports::{Found, Page, ProjectionsTable, Refusal},
     projection::{
         keys::ProjectionKey,
-        update::{Cancellation, Expressions, Transacted, Update, Updated},
+        update::{Cancellation, Deletion, Expressions, Transacted, Transaction, Update, Updated, Write},
     },
 };
 
@@ -36,15 +38,38 @@ impl DynamoProjections {
     }
 }
 
-impl Projections for DynamoProjections {
+impl ProjectionsTable for DynamoProjections {
     async fn read(&self, keys: Vec<ProjectionKey>, budget_ms: u64) -> Result<Vec<Found>, Refusal> {
         let keys: Vec<_> = keys.iter().map(|key| convert::to_attributes(key.to_item())).collect();
         let call = self.client.batch_get_item().request_items(&self.table, consistent_read(&keys, None)?).send();
         Ok(found(&self.table, &keys, within(budget_ms, call).await?))
     }
 
+    async fn query(&self, pk: String, after: Option<String>, budget_ms: u64) -> Result<Page, Refusal> {
+        let start = after.map(|sk| convert::to_attributes(ProjectionKey { pk: pk.clone(), sk }.to_item()));
+        let call = self
+            .client
+            .query()
+            .table_name(&self.table)
+            .consistent_read(true)
+            .key_condition_expression("#pk = :pk")
+            .expression_attribute_names("#pk", attribute::PK)
+            .expression_attribute_values(":pk", AttributeValue::S(pk))
+            .set_exclusive_start_key(start);
+        let page = within(budget_ms, call.send()).await?;
+        let next = match page.last_evaluated_key {
+            None => None,
+            // An answer that says only that it is not the last is not complete.
+            Some(key) => match text_of(&convert::to_item(key), attribute::SK) {
+                Some(sk) => Some(sk.to_owned()),
+                None => return Err(Refusal::transient("IncompleteAnswer")),
+            },
+        };
+        Ok(Page { items: page.items.unwrap_or_default().into_iter().map(convert::to_item).collect(), next })
+    }
+
     async fn update(&self, update: Update, budget_ms: u64) -> Result<Updated, Refusal> {
-        let Request { key, update, condition, names, values } = Request::of(&update);
+        let Request { key, update, condition, names, values } = Request::of_update(&update);
         let call = self
             .client
             .update_item()
@@ -52,8 +77,8 @@ impl Projections for DynamoProjections {
             .set_key(Some(key))
             .update_expression(update)
             .set_condition_expression(condition)
-            .set_expression_attribute_names(Some(names))
-            .set_expression_attribute_values(Some(values))
+            .set_expression_attribute_names(names)
+            .set_expression_attribute_values(values)
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
         match answered(budget_ms, call.send()).await? {
             Ok(_) => Ok(Updated::Done),
@@ -66,9 +91,10 @@ impl Projections for DynamoProjections {
         }
     }
 
-    async fn transact(&self, updates: Vec<Update>, budget_ms: u64) -> Result<Transacted, Refusal> {
-        let items = updates.iter().map(|update| transact_item(&self.table, update)).collect();
-        let call = self.client.transact_write_items().set_transact_items(Some(items));
+    async fn transact(&self, transaction: Transaction, budget_ms: u64) -> Result<Transacted, Refusal> {
+        let Transaction { writes, token } = transaction;
+        let items = writes.iter().map(|write| transact_item(&self.table, write)).collect();
+        let call = self.client.transact_write_items().set_transact_items(Some(items)).client_request_token(token);
         match answered(budget_ms, call.send()).await? {
             Ok(_) => Ok(Transacted::Done),
             Err(error) => match error.as_service_error() {
@@ -93,40 +119,65 @@ fn cancellation(reason: CancellationReason) -> Cancellation {
     }
 }
 
-fn transact_item(table: &str, update: &Update) -> TransactWriteItem {
-    let Request { key, update, condition, names, values } = Request::of(update);
-    let request = UpdateRequest::builder()
-        .table_name(table)
-        .set_key(Some(key))
-        .update_expression(update)
-        .set_condition_expression(condition)
-        .set_expression_attribute_names(Some(names))
-        .set_expression_attribute_values(Some(values))
-        .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
-        .build()
-        .expect("table, key and expression are set");
-    TransactWriteItem::builder().update(request).build()
+fn transact_item(table: &str, write: &Write) -> TransactWriteItem {
+    const IS_SET: &str = "table, key and expression are set";
+    let item = TransactWriteItem::builder();
+    match write {
+        Write::Update(update) => {
+            let Request { key, update, condition, names, values } = Request::of_update(update);
+            let request = UpdateRequest::builder()
+                .table_name(table)
+                .set_key(Some(key))
+                .update_expression(update)
+                .set_condition_expression(condition)
+                .set_expression_attribute_names(names)
+                .set_expression_attribute_values(values)
+                .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
+            item.update(request.build().expect(IS_SET)).build()
+        }
+        Write::Delete(Deletion { key, conditions }) => {
+            let Request { key, condition, names, values, .. } =
+                Request::of(key, Expressions::of_conditions(conditions));
+            let request = DeleteRequest::builder()
+                .table_name(table)
+                .set_key(Some(key))
+                .set_condition_expression(condition)
+                .set_expression_attribute_names(names)
+                .set_expression_attribute_values(values)
+                .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
+            item.delete(request.build().expect(IS_SET)).build()
+        }
+    }
 }
 
-/// What `UpdateItem` and an update of `TransactWriteItems` are made of.
+/// What `UpdateItem` and the writes of `TransactWriteItems` are made of. DynamoDB refuses what is empty, but not what
+/// is absent.
 struct Request {
     key: HashMap<String, AttributeValue>,
     update: String,
     condition: Option<String>,
-    names: HashMap<String, String>,
-    values: HashMap<String, AttributeValue>,
+    names: Option<HashMap<String, String>>,
+    values: Option<HashMap<String, AttributeValue>>,
 }
 
 impl Request {
-    fn of(update: &Update) -> Self {
-        let Expressions { update: text, condition, names, values } = Expressions::of(update);
+    fn of_update(update: &Update) -> Self {
+        Self::of(&update.key, Expressions::of(update))
+    }
+
+    fn of(key: &ProjectionKey, expressions: Expressions<'_>) -> Self {
+        let Expressions { update, condition, names, values } = expressions;
         let value = |value: Cow<'_, Attribute>| convert::to_attribute(value.into_owned());
+        let names: HashMap<String, String> =
+            names.into_iter().map(|(placeholder, name)| (placeholder, name.to_owned())).collect();
+        let values: HashMap<String, AttributeValue> =
+            values.into_iter().map(|(placeholder, attribute)| (placeholder, value(attribute))).collect();
         Self {
-            key: convert::to_attributes(update.key.to_item()),
-            update: text,
+            key: convert::to_attributes(key.to_item()),
+            update,
             condition: (!condition.is_empty()).then_some(condition),
-            names: names.into_iter().map(|(placeholder, name)| (placeholder, name.to_owned())).collect(),
-            values: values.into_iter().map(|(placeholder, attribute)| (placeholder, value(attribute))).collect(),
+            names: (!names.is_empty()).then_some(names),
+            values: (!values.is_empty()).then_some(values),
         }
     }
 }

@@ -164,7 +164,8 @@ const WORDS_BYTES_MAX: usize = 1_024;
 const NO_CODE: Cow<'static, str> = Cow::Borrowed("NoCode");
 
 /// Codes of AWS for a request at fault. Its words on it can quote what it was sent, which no log may hold (G11).
-const AT_FAULT: [&str; 3] = ["ValidationException", "SerializationException", "ValidationError"];
+const AT_FAULT: [&str; 4] =
+    ["ValidationException", "SerializationException", "ValidationError", "IdempotentParameterMismatchException"];
 
 /// AWS's words on an error, where they quote no value.
 fn words<'w>(code: Option<&str>, message: Option<&'w str>) -> &'w str {

@@ -2,9 +2,8 @@
 //! key, and the ports through which that reaches a database. Everything here is pure: no AWS, no runtime, no clock, no
 //! environment, no I/O, so that the Lambdas, the local cloud and the tests decide with the same code.
 //!
-//! Modules rest on each other in one order: `storage`, `event`, `entry`, `projection`, `alert`, `ports`, `retry`, `names`.
+//! Modules rest on each other in one order: `storage`, `event`, `entry`, `projection`, `ports`, `retry`, `names`.
 
-pub mod alert;
 pub mod entry;
 pub mod event;
 pub mod names;
@@ -22,7 +21,7 @@ pub use event::{
     json, schema,
     timestamp::{self, Timestamp},
 };
-pub use projection::{metric, metric_tenants};
+pub use projection::{alert, metric, metric_tenants};
 pub use storage::{
     item::{self, Attribute, Item},
     number,

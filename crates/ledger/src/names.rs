@@ -57,6 +57,11 @@ impl Project {
         self.named("alerts")
     }
 
+    /// The schedule that invokes the projector.
+    pub fn tick(&self) -> String {
+        self.named("tick")
+    }
+
     /// The processor has the name of the project itself.
     pub fn processor(&self) -> String {
         self.name.clone()

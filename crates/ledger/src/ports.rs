@@ -4,11 +4,11 @@
 use std::{borrow::Cow, future::Future};
 
 use crate::{
-    alert::AlertMessage,
     projection::{
+        alert::AlertMessage,
         keys::ProjectionKey,
         metric::Datum,
-        update::{Transacted, Update, Updated},
+        update::{Transacted, Transaction, Update, Updated},
     },
     storage::item::Item,
 };
@@ -63,6 +63,16 @@ pub enum Found {
     Unprocessed,
 }
 
+impl Found {
+    /// The item, if there is one that is known.
+    pub fn into_item(self) -> Option<Item> {
+        match self {
+            Self::Item(item) => Some(item),
+            Self::Absent | Self::Unprocessed => None,
+        }
+    }
+}
+
 /// Appending to the two tables of the processor, which can neither overwrite nor delete.
 pub trait Tables: Sync {
     /// One request of up to 25 inserts with different keys; each succeeds or fails alone.
@@ -86,8 +96,17 @@ pub trait Tables: Sync {
     ) -> impl Future<Output = Result<Vec<Found>, Refusal>> + Send;
 }
 
+/// One page of a query.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Page {
+    /// In the order of their sort keys.
+    pub items: Vec<Item>,
+    /// The sort key after which the next page begins; absent with the last page.
+    pub next: Option<String>,
+}
+
 /// The projections table.
-pub trait Projections: Sync {
+pub trait ProjectionsTable: Sync {
     /// One consistent read of up to 100 different keys. Answers in the order of `keys`, within `budget_ms`.
     fn read(
         &self,
@@ -95,12 +114,20 @@ pub trait Projections: Sync {
         budget_ms: u64,
     ) -> impl Future<Output = Result<Vec<Found>, Refusal>> + Send;
 
+    /// One page of a partition's items, read consistently, from the sort key after `after`, or from the first.
+    fn query(
+        &self,
+        pk: String,
+        after: Option<String>,
+        budget_ms: u64,
+    ) -> impl Future<Output = Result<Page, Refusal>> + Send;
+
     fn update(&self, update: Update, budget_ms: u64) -> impl Future<Output = Result<Updated, Refusal>> + Send;
 
-    /// Makes up to `update::TRANSACTION_UPDATES_MAX` updates of different items, or none of them.
+    /// Makes all writes of a transaction, or none of them.
     fn transact(
         &self,
-        updates: Vec<Update>,
+        transaction: Transaction,
         budget_ms: u64,
     ) -> impl Future<Output = Result<Transacted, Refusal>> + Send;
 }
@@ -114,11 +141,6 @@ pub trait Alerts: Sync {
 pub trait Metrics: Sync {
     /// Puts up to `metric::DATA_PER_CALL_MAX` data, all or none.
     fn put(&self, data: Vec<Datum>, budget_ms: u64) -> impl Future<Output = Result<(), Refusal>> + Send;
-}
-
-/// The queue of what could not be projected.
-pub trait Failures: Sync {
-    fn send(&self, body: String, budget_ms: u64) -> impl Future<Output = Result<(), Refusal>> + Send;
 }
 
 /// Time and chance, which nothing in this crate may take from anywhere else.

@@ -4,6 +4,7 @@
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "the terminal is where a command answers")]
 
+mod alerts;
 mod explain;
 #[cfg(test)]
 mod tests;
@@ -34,6 +35,8 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Verb {
+    /// Lists the tenants with an alert pending, oldest first: since when, tenant, INVALID entries, most frequent cause
+    Alerts,
     /// Tells one event's story: its claim, its entry, its conflicts, and what to do next
     Explain {
         #[arg(value_parser = tenant_id)]
@@ -49,6 +52,13 @@ enum Verb {
 async fn main() -> ExitCode {
     let arguments = Arguments::parse();
     match arguments.verb {
+        Verb::Alerts => match alerts::run(&arguments.project).await {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("error: {error}");
+                ExitCode::from(REFUSED)
+            }
+        },
         Verb::Schemas => {
             schema::all().iter().for_each(|schema| println!("{}", schema.event_type));
             ExitCode::SUCCESS

@@ -20,6 +20,7 @@ use crate::{
         function::{Function, Functions},
         mappings,
         process::{Binary, Process},
+        schedule,
     },
     loopback, page,
     service::dynamodb::{DynamoDb, DynamoDbError, TTL_SWEEP_INTERVAL},
@@ -224,7 +225,7 @@ async fn listen(port: u16, option: &'static str) -> Result<(TcpListener, String)
     Ok((listener, url))
 }
 
-/// Runs the mappings and all else that happens by itself; for a reset it is stopped and started anew.
+/// Runs the mappings, the schedule and all else that happens by itself; for a reset it is stopped and started anew.
 async fn work_until_closed(
     services: Arc<Services>,
     data_directory: Option<Arc<DataDirectory>>,
@@ -235,6 +236,7 @@ async fn work_until_closed(
         let mut work = JoinSet::new();
         work.spawn(mappings::drive_queue(services.clone(), stopping.clone()));
         work.spawn(mappings::drive_stream(services.clone(), stopping.clone()));
+        work.spawn(schedule::drive_schedule(services.clone(), stopping.clone()));
         work.spawn(sweep_ttl(services.clone(), stopping.clone()));
         if let Some(directory) = data_directory.clone() {
             work.spawn(keep_snapshots(services.clone(), directory, stopping.clone()));

@@ -1,4 +1,5 @@
-//! Lambda: functions and their invocation, in this process or as real binaries, and the mappings that invoke them.
+//! Lambda: functions and their invocation, in this process or as real binaries, and the mappings and the
+//! schedule that invoke them.
 
 pub(crate) mod api;
 pub mod function;
@@ -8,3 +9,4 @@ pub(crate) mod listing;
 pub(crate) mod mappings;
 pub mod process;
 pub mod runtime_api;
+pub mod schedule;

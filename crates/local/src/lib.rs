@@ -22,5 +22,6 @@ pub use cloudsim::deployment::Role;
 pub use lambda::{
     function::Function,
     invocation::{FunctionError, Invocation},
+    schedule::tick,
 };
 pub use services::Services;

@@ -15,7 +15,7 @@ use dynoxide::DynoxideError;
 use ledger::{
     Item, TenantId,
     entry::attribute,
-    projection::{DayCounts, Verdict},
+    projection::{Verdict, counts},
 };
 use serde_json::json;
 
@@ -90,10 +90,13 @@ fn render(services: &Services) -> Result<String, DynoxideError> {
     ))
 }
 
-fn counts_by_tenant(services: &Services) -> Result<BTreeMap<TenantId, DayCounts>, DynoxideError> {
-    let mut tenants: BTreeMap<TenantId, DayCounts> = BTreeMap::new();
-    for (day, counts) in read_projected(services)?.days {
-        tenants.entry(day.tenant_id).or_default().merge(&counts);
+/// Entries by tenant, READY and INVALID.
+fn counts_by_tenant(services: &Services) -> Result<BTreeMap<TenantId, [i64; 2]>, DynoxideError> {
+    let mut tenants: BTreeMap<TenantId, [i64; 2]> = BTreeMap::new();
+    for (key, day) in read_projected(services)?.of_model(&counts::COUNTS.id()) {
+        let [ready, invalid] = tenants.entry(key.tenant_id.clone()).or_default();
+        *ready += counts::of_verdict(day, Verdict::Ready);
+        *invalid += counts::of_verdict(day, Verdict::Invalid);
     }
     Ok(tenants)
 }
@@ -127,10 +130,10 @@ fn queues(services: &Services) -> String {
     section("Queues", "<th>queue</th><th class=\"number\">waiting</th><th class=\"number\">in flight</th>", rows)
 }
 
-fn tenants_table(tenants: &BTreeMap<TenantId, DayCounts>) -> String {
-    let rows = tenants.iter().map(|(tenant, counts)| {
-        let count = |class: &str, verdict| cell(class, &counts.of_verdict(verdict).to_string());
-        cell("", tenant.as_str()) + &count("number READY", Verdict::Ready) + &count("number INVALID", Verdict::Invalid)
+fn tenants_table(tenants: &BTreeMap<TenantId, [i64; 2]>) -> String {
+    let rows = tenants.iter().map(|(tenant, [ready, invalid])| {
+        let count = |class: &str, count: &i64| cell(class, &count.to_string());
+        cell("", tenant.as_str()) + &count("number READY", ready) + &count("number INVALID", invalid)
     });
     let heads = "<th>tenant</th><th class=\"number\">READY</th><th class=\"number\">INVALID</th>";
     section("Entries by tenant", heads, rows)

@@ -1,4 +1,4 @@
-//! The ledger and its projections side by side: what was recorded, what was counted, and whether the two agree (G9).
+//! The ledger and its read models side by side: what was recorded, what was counted, and whether the two agree (G9).
 
 use std::cmp::Reverse;
 
@@ -8,8 +8,9 @@ use ledger::{
     entry::attribute,
     item::text_of,
     projection::{
-        Counts, DayCounts, EntrySummary, LeftOut, Verdict,
-        keys::{DayKey, ProjectionKey},
+        self, EntrySummary, Fact, LeftOut, Sums, Verdict, counts,
+        keys::{ModelKey, ProjectionKey},
+        models::Models,
     },
 };
 
@@ -19,10 +20,12 @@ use crate::services::Services;
 pub struct Reconciliation {
     /// The ledger's items.
     pub entries: Vec<Item>,
-    /// The counts that the ledger folds to.
-    pub recorded: Counts,
-    /// The counts in the projections table.
-    pub projected: Counts,
+    /// The sums of all read models that the ledger folds to.
+    pub recorded: Sums,
+    /// The sums in the projections table.
+    pub projected: Sums,
+    /// The stored list of models; absent until something is projected.
+    pub models: Option<Models>,
 }
 
 impl Reconciliation {
@@ -33,47 +36,48 @@ impl Reconciliation {
     /// The database cannot be read.
     pub fn read(services: &Services) -> Result<Self, DynoxideError> {
         let entries = services.dynamodb.scan(&services.deployment.project.events_table())?;
-        let mut recorded = Counts::default();
+        let mut recorded = Sums::default();
         for entry in &entries {
             match EntrySummary::from_item(entry) {
-                Ok(summary) => recorded.append(&summary),
+                Ok(summary) => {
+                    projection::ALL.iter().for_each(|model| model.add(&Fact::Appended(&summary), &mut recorded));
+                }
                 Err(LeftOut::Older) => {}
                 Err(LeftOut::Unreadable(error)) => tracing::warn!(%error, "an item of the ledger is no entry"),
             }
         }
-        Ok(Self { entries, recorded, projected: read_projected(services)? })
+        let items = services.dynamodb.scan(&services.deployment.project.projections_table())?;
+        let key = ProjectionKey::models().to_item();
+        let is_list = |item: &&Item| key.iter().all(|(name, value)| item.get(name) == Some(value));
+        let models = items.iter().find(is_list).map(Models::from_item);
+        Ok(Self { entries, recorded, projected: Sums::of_items(&items), models })
     }
 
-    /// `true` where every entry was counted, and nothing else.
+    /// `true` where every entry was counted, and nothing else, in all days that the models count whole.
     pub fn agree(&self) -> bool {
-        self.recorded == self.projected
+        let is_built = |key: &ModelKey| self.models.as_ref().is_none_or(|models| models.is_built(&key.model, &key.day));
+        let built = |sums: &Sums| sums.items.clone().into_iter().filter(|(key, _)| is_built(key)).collect::<Vec<_>>();
+        built(&self.recorded) == built(&self.projected)
     }
 }
 
-/// The counts in the projections table.
+/// The sums in the projections table.
 ///
 /// # Errors
 ///
 /// The database cannot be read.
-pub fn read_projected(services: &Services) -> Result<Counts, DynoxideError> {
-    let mut projected = Counts::default();
-    for item in services.dynamodb.scan(&services.deployment.project.projections_table())? {
-        let [pk, sk] = [attribute::PK, attribute::SK].map(|name| text(&item, name).to_owned());
-        if let Some(day) = DayKey::parse(&ProjectionKey { pk, sk }) {
-            projected.days.insert(day, DayCounts::from_item(&item));
-        }
-    }
-    Ok(projected)
+pub fn read_projected(services: &Services) -> Result<Sums, DynoxideError> {
+    Ok(Sums::of_items(&services.dynamodb.scan(&services.deployment.project.projections_table())?))
 }
 
 /// Entries counted with a verdict, over all tenants and days.
-pub fn count(projection: &Counts, verdict: Verdict) -> u64 {
-    projection.days.values().map(|day| day.of_verdict(verdict).max(0) as u64).sum()
+pub fn count(sums: &Sums, verdict: Verdict) -> u64 {
+    sums.of_model(&counts::COUNTS.id()).map(|(_, day)| counts::of_verdict(day, verdict).max(0) as u64).sum()
 }
 
 /// Entries counted.
-pub fn count_all(projection: &Counts) -> u64 {
-    count(projection, Verdict::Ready) + count(projection, Verdict::Invalid)
+pub fn count_all(sums: &Sums) -> u64 {
+    count(sums, Verdict::Ready) + count(sums, Verdict::Invalid)
 }
 
 /// The text of an attribute, empty where it is absent or no text.

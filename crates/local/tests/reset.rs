@@ -79,7 +79,7 @@ async fn assert_new(cloud: &Cloud) {
     let dynamodb = aws_sdk_dynamodb::Client::new(&config);
     assert_eq!(dynamodb.list_tables().send().await.unwrap().table_names().len(), 3);
     let ledger = Reconciliation::read(cloud.services()).unwrap();
-    assert!(ledger.entries.is_empty() && ledger.projected.days.is_empty());
+    assert!(ledger.entries.is_empty() && ledger.projected.items.is_empty());
     let subscriptions = aws_sdk_sns::Client::new(&config).list_subscriptions().send().await.unwrap();
     assert!(subscriptions.subscriptions().is_empty());
     let metrics = aws_sdk_cloudwatch::Client::new(&config).list_metrics().send().await.unwrap();
@@ -147,4 +147,22 @@ async fn what_a_running_invocation_still_writes_is_forgotten_too() {
     assert_eq!(resetting.await.unwrap().0, 200);
     assert_eq!(dynamodb.scan().table_name(table).send().await.unwrap().count(), 0);
     assert_eq!(cloud.services().shared.look(|state, _| state.queue_mapping.in_flight()), 0);
+}
+
+#[tokio::test]
+async fn the_read_models_are_listed_again_after_a_reset() {
+    let cloud = cloud().await;
+    functions::deploy(&cloud).await.unwrap();
+    fill(&cloud).await;
+    assert_eq!(reset(&cloud, None).await.0, 200);
+    fill(&cloud).await;
+    assert!(until_landed(cloud.services()).await.unwrap().agree());
+    let (dynamodb, table) =
+        (aws_sdk_dynamodb::Client::new(&sdk_config(&cloud).await), cloud.deployment().project.projections_table());
+    let key = dynamodb
+        .get_item()
+        .table_name(table)
+        .key("pk", AttributeValue::S("system".to_owned()))
+        .key("sk", AttributeValue::S("models".to_owned()));
+    assert!(key.send().await.unwrap().item.is_some(), "without the list every day reads as not built");
 }

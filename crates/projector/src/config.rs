@@ -4,8 +4,10 @@ use std::collections::BTreeSet;
 
 use ledger::{
     TenantId,
+    alert::Origin,
     metric::is_dimension_value,
     metric_tenants::{PLACES_MAX, TenantBudget},
+    projection, schema,
 };
 use ledger_aws::environment::{ConfigError, Environment, variable};
 
@@ -15,25 +17,26 @@ use crate::project::Settings;
 pub const PROJECTIONS_TABLE: &str = "PROJECTIONS_TABLE";
 /// The topic alerts are published to.
 pub const ALERTS_TOPIC_ARN: &str = "ALERTS_TOPIC_ARN";
-/// The queue of stream records that cannot be read.
-pub const FAILURES_QUEUE_URL: &str = "FAILURES_QUEUE_URL";
+/// The project's name, which alerts tell.
+pub const PROJECT: &str = "PROJECT";
+/// The region, which alerts tell; Lambda sets it.
+pub const REGION: &str = "AWS_REGION";
 /// Tenants with a metric dimension of their own, separated by commas; empty, the default: the first to come.
 pub const METRIC_TENANTS: &str = "METRIC_TENANTS";
 /// How many of the first to come have one; default 100, at most 400.
 pub const METRIC_TENANTS_MAX: &str = "METRIC_TENANTS_MAX";
-/// Seconds between two alerts of one group; default 300.
+/// Seconds of a window of alerts; default 300.
 pub const ALERT_WINDOW_SECONDS: &str = "ALERT_WINDOW_SECONDS";
 
 const METRIC_TENANTS_MAX_DEFAULT: u64 = 100;
 const ALERT_WINDOW_SECONDS_DEFAULT: u64 = 300;
-/// A day: more is a mistake, and the stored windows expire after seven.
+/// A day: more is a mistake.
 const ALERT_WINDOW_SECONDS_MAX: u64 = 86_400;
 
 #[derive(Clone, Debug)]
 pub struct Config {
     pub projections_table: String,
     pub alerts_topic_arn: String,
-    pub failures_queue_url: String,
     pub settings: Settings,
 }
 
@@ -59,8 +62,16 @@ impl Config {
         Ok(Self {
             projections_table: environment.required(PROJECTIONS_TABLE)?,
             alerts_topic_arn: environment.required(ALERTS_TOPIC_ARN)?,
-            failures_queue_url: environment.required(FAILURES_QUEUE_URL)?,
-            settings: Settings { tenant_budget, alert_window_ms: window_seconds * 1_000 },
+            settings: Settings {
+                models: projection::ALL,
+                tenant_budget,
+                alert_window_ms: window_seconds * 1_000,
+                origin: Origin {
+                    project: environment.required(PROJECT)?,
+                    region: environment.given(REGION).unwrap_or_default(),
+                    schemas: schema::fingerprint(),
+                },
+            },
         })
     }
 }
@@ -80,7 +91,7 @@ mod tests {
     use super::*;
 
     fn config(more: &[(&str, &str)]) -> Result<Config, ConfigError> {
-        let required = [(PROJECTIONS_TABLE, "table"), (ALERTS_TOPIC_ARN, "arn"), (FAILURES_QUEUE_URL, "url")];
+        let required = [(PROJECTIONS_TABLE, "table"), (ALERTS_TOPIC_ARN, "arn"), (PROJECT, "project")];
         let find = |name: &str| more.iter().chain(&required).find(|(known, _)| *known == name);
         Config::from_lookup(|name: &str| find(name).map(|(_, value)| (*value).to_owned()))
     }
@@ -104,7 +115,7 @@ mod tests {
         for (name, value) in [
             (PROJECTIONS_TABLE, ""),
             (ALERTS_TOPIC_ARN, ""),
-            (FAILURES_QUEUE_URL, ""),
+            (PROJECT, ""),
             (METRIC_TENANTS, "a,:b"),
             (METRIC_TENANTS, "a,,b"),
             (METRIC_TENANTS_MAX, "0"),

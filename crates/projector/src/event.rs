@@ -1,16 +1,19 @@
 //! The stream event as Lambda sends it, and the answer. `aws_lambda_events` misreads both the time of a record and an
-//! event without a window. Of a record's image only the attributes a projection needs are kept; payloads, which may be
-//! 400 KB each, are measured while they are passed over. A record that cannot be read does not spoil its neighbours.
+//! event without a window. Of a record's image only the attributes that a read model needs are kept, the payload as its
+//! text. A record that cannot be read does not spoil its neighbours.
 
 mod measure;
 
 use ledger::{
     failure::FailureClass,
-    projection::{EntryFields, EntrySummary, FailureSummary, SequenceNumber, StoredViolation},
+    projection::{EntryFields, EntrySummary, FailureSummary, Payload, SequenceNumber, StoredViolation},
     schema::ERRORS_MAX,
 };
 use measure::AttributeBytes;
-use serde::{Deserialize, Serialize, de::IgnoredAny};
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{Error, IgnoredAny},
+};
 use serde_json::{Map, Number, Value, value::RawValue};
 
 use crate::{
@@ -20,13 +23,27 @@ use crate::{
 
 /// The event name of a row that expired or was deleted.
 const REMOVE: &str = "REMOVE";
+/// Who deletes a row that has expired ("DynamoDB Streams and Time to Live").
+const TIME_TO_LIVE: &str = "dynamodb.amazonaws.com";
 
-/// Bytes of a text that goes on to the failures queue.
+/// Bytes of a text that is told of a record that cannot be read.
 const TEXT_BYTES_MAX: usize = 512;
 
-/// An event of the stream's mapping. The last invocation of a tumbling window has no records.
+/// What the projector is invoked with.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Input {
+    Batch(Batch),
+    /// Records without the shard they are of: nothing tells which of them were projected before.
+    WithoutShard,
+    Tick,
+}
+
+/// An event of the stream's mapping, or of the schedule. The last invocation of a tumbling window has no records.
 #[derive(Debug, Deserialize)]
 pub struct StreamEvent {
+    /// The schedule's, constant.
+    #[serde(default)]
+    tick: bool,
     #[serde(rename = "Records", default)]
     records: Option<Vec<Box<RawValue>>>,
     /// Only mappings with a tumbling window send it.
@@ -35,9 +52,13 @@ pub struct StreamEvent {
 }
 
 impl StreamEvent {
-    pub fn into_batch(self) -> Batch {
-        let records = self.records.unwrap_or_default();
-        Batch { shard_id: self.shard_id, records: records.iter().map(|record| read(record.get())).collect() }
+    pub fn into_input(self) -> Input {
+        let records: Vec<Record> = self.records.unwrap_or_default().iter().map(|record| read(record.get())).collect();
+        match self.shard_id {
+            _ if self.tick => Input::Tick,
+            None if !records.is_empty() => Input::WithoutShard,
+            shard_id => Input::Batch(Batch { shard_id: shard_id.unwrap_or_default(), records }),
+        }
     }
 }
 
@@ -82,24 +103,35 @@ fn read(json: &str) -> Record {
 }
 
 #[derive(Deserialize)]
-struct WireRecord {
+struct WireRecord<'r> {
     #[serde(rename = "eventID", default)]
     event_id: Option<String>,
     #[serde(rename = "eventName")]
     event_name: String,
-    dynamodb: WireChange,
+    #[serde(rename = "userIdentity", default)]
+    user_identity: Option<WireUser>,
+    #[serde(borrow)]
+    dynamodb: WireChange<'r>,
+}
+
+/// Who made a change, where it was not a client.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct WireUser {
+    #[serde(default)]
+    principal_id: Option<String>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct WireChange {
+struct WireChange<'r> {
     /// Seconds, with or without a fraction.
     #[serde(default)]
     approximate_creation_date_time: Option<Number>,
     #[serde(default)]
     keys: WireKeys,
-    #[serde(default)]
-    new_image: Option<WireImage>,
+    #[serde(borrow, default)]
+    new_image: Option<WireImage<'r>>,
     sequence_number: String,
 }
 
@@ -110,6 +142,8 @@ struct WireIdentity {
     event_id: Option<String>,
     #[serde(rename = "eventName", default)]
     event_name: Option<String>,
+    #[serde(rename = "userIdentity", default)]
+    user_identity: Option<WireUser>,
     #[serde(default)]
     dynamodb: WireIdentityChange,
 }
@@ -117,6 +151,9 @@ struct WireIdentity {
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct WireIdentityChange {
+    /// Seconds, with or without a fraction.
+    #[serde(default)]
+    approximate_creation_date_time: Option<Number>,
     #[serde(default)]
     keys: WireKeys,
     #[serde(default)]
@@ -132,7 +169,7 @@ struct WireKeys {
 }
 
 #[derive(Default, Deserialize)]
-struct WireImage {
+struct WireImage<'r> {
     #[serde(default)]
     tenant_id: Text,
     #[serde(default)]
@@ -151,10 +188,23 @@ struct WireImage {
     schema: Option<IgnoredAny>,
     #[serde(default)]
     revalidated_at: Option<IgnoredAny>,
-    #[serde(default)]
-    payload: AttributeBytes,
+    #[serde(borrow, default)]
+    payload: Option<PayloadImage<'r>>,
     #[serde(default)]
     raw: AttributeBytes,
+}
+
+/// A payload's attribute: its text, which a fold may ask for, and its size.
+struct PayloadImage<'r> {
+    json: &'r str,
+    bytes: AttributeBytes,
+}
+
+impl<'de: 'r, 'r> Deserialize<'de> for PayloadImage<'r> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let json = <&RawValue>::deserialize(deserializer)?.get();
+        Ok(Self { json, bytes: serde_json::from_str(json).map_err(D::Error::custom)? })
+    }
 }
 
 /// An attribute of type S; empty where it has another type.
@@ -207,13 +257,18 @@ struct WirePlace {
     keyword: Text,
 }
 
-impl WireRecord {
+impl WireRecord<'_> {
     fn into_record(self) -> Record {
-        let Self { event_id, event_name, dynamodb } = self;
+        let Self { event_id, event_name, user_identity, dynamodb } = self;
         let identity = WireIdentity {
             event_id,
             event_name: Some(event_name),
-            dynamodb: WireIdentityChange { keys: dynamodb.keys, sequence_number: Some(dynamodb.sequence_number) },
+            user_identity,
+            dynamodb: WireIdentityChange {
+                approximate_creation_date_time: dynamodb.approximate_creation_date_time,
+                keys: dynamodb.keys,
+                sequence_number: Some(dynamodb.sequence_number),
+            },
         };
         let image = || EntrySummary::new(dynamodb.new_image.unwrap_or_default().into_fields());
         let change = match identity.event_name.as_deref() {
@@ -223,11 +278,9 @@ impl WireRecord {
             _ => return identity.into_unreadable("its event name is unknown"),
         };
         match (change, identity.sequence()) {
-            (Ok(change), Some(sequence)) => Record {
-                sequence: Some(sequence),
-                written_at_ms: dynamodb.approximate_creation_date_time.as_ref().and_then(epoch_ms),
-                change,
-            },
+            (Ok(change), Some(sequence)) => {
+                Record { sequence: Some(sequence), written_at_ms: identity.written_at_ms(), change }
+            }
             (Ok(_), None) => identity.into_unreadable("its sequence number is not one"),
             (Err(unreadable), _) => identity.into_unreadable(&unreadable.to_string()),
         }
@@ -239,14 +292,20 @@ impl WireIdentity {
         self.dynamodb.sequence_number.as_deref().and_then(SequenceNumber::parse)
     }
 
-    /// Nothing is asked of it, so nothing can be wrong with it.
+    fn written_at_ms(&self) -> Option<u64> {
+        self.dynamodb.approximate_creation_date_time.as_ref().and_then(epoch_ms)
+    }
+
+    /// Nothing is asked of its image, so nothing can be wrong with it.
     fn into_removed(self) -> Record {
-        Record { sequence: self.sequence(), written_at_ms: None, change: Change::Removed }
+        let by = self.user_identity.as_ref().and_then(|user| user.principal_id.as_deref());
+        let change = if by == Some(TIME_TO_LIVE) { Change::Expired } else { Change::UnexpectedRemove };
+        Record { sequence: self.sequence(), written_at_ms: self.written_at_ms(), change }
     }
 
     fn into_unreadable(self, reason: &str) -> Record {
-        let sequence = self.sequence();
-        let WireIdentityChange { keys, sequence_number } = self.dynamodb;
+        let (sequence, written_at_ms) = (self.sequence(), self.written_at_ms());
+        let WireIdentityChange { keys, sequence_number, .. } = self.dynamodb;
         let unreadable = UnreadableRecord {
             event_id: self.event_id.map(cut),
             sequence_number: sequence_number.map(cut),
@@ -254,13 +313,14 @@ impl WireIdentity {
             sk: keys.sk.text.map(cut),
             reason: reason.to_owned(),
         };
-        Record { sequence, written_at_ms: None, change: Change::Unreadable(unreadable) }
+        Record { sequence, written_at_ms, change: Change::Unreadable(unreadable) }
     }
 }
 
-impl WireImage {
+impl WireImage<'_> {
     fn into_fields(self) -> EntryFields {
-        let AttributeBytes(payload_bytes) = if self.payload.0 > 0 { self.payload } else { self.raw };
+        let typed = self.payload.filter(|payload| payload.bytes.0 > 0);
+        let AttributeBytes(payload_bytes) = typed.as_ref().map_or(self.raw, |payload| payload.bytes);
         EntryFields {
             tenant_id: self.tenant_id.text,
             sk: self.sk.text,
@@ -271,6 +331,7 @@ impl WireImage {
             failure: self.failure.and_then(|failure| failure.members).map(WireFailureMembers::into_summary),
             has_schema: self.schema.is_some(),
             payload_bytes: payload_bytes as u64,
+            payload: typed.map_or(Payload::Absent, |payload| Payload::Image(payload.json.into())),
             is_revalidated: self.revalidated_at.is_some(),
         }
     }

@@ -1,4 +1,5 @@
-//! The projector Lambda: follows the ledger's stream, keeps exact counts, puts metrics, and alerts on INVALID entries.
+//! The projector Lambda: follows the ledger's stream, keeps exact read models, announces INVALID entries,
+//! and puts metrics.
 
 pub mod config;
 pub mod event;
@@ -8,7 +9,8 @@ pub mod record;
 mod telemetry;
 
 pub use config::Config;
-pub use event::{StreamEvent, StreamResponse};
+pub use event::{Input, StreamEvent, StreamResponse};
 pub use handler::Projector;
-pub use project::{Batch, Outcome, Ports, Report, Settings, project};
+pub use project::{Batch, Kept, Outcome, Ports, Report, Settings, project, tick};
 pub use record::{Change, Record, UnreadableRecord};
+pub use telemetry::Work;

@@ -5,7 +5,7 @@ use ledger::projection::{EntrySummary, LeftOut, SequenceNumber, Unreadable, Verd
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
-    /// `None` only where the record cannot be read, or is a removal, which needs none.
+    /// `None` only where the record cannot be read, or is a removal.
     pub sequence: Option<SequenceNumber>,
     /// When DynamoDB says it was written, in milliseconds since the epoch.
     pub written_at_ms: Option<u64>,
@@ -20,14 +20,16 @@ pub enum Change {
     Revalidated(EntrySummary),
     /// An entry was changed in a way nothing of ours does.
     UnexpectedModify,
-    /// An entry expired or was deleted: what was counted stays counted.
-    Removed,
+    /// An entry was deleted, and not by its time to live: what was counted stays counted.
+    UnexpectedRemove,
+    /// An entry's time to live has deleted it: what was counted stays counted.
+    Expired,
     /// An entry of the Go system was appended.
     Older,
     Unreadable(UnreadableRecord),
 }
 
-/// A record that cannot be counted, as far as it can be told which.
+/// A record that no read model can count, as far as it can be told which.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct UnreadableRecord {
     pub event_id: Option<String>,

@@ -1,6 +1,6 @@
 //! Which events a request asks for. Pure: the same request with a seed gives the same events.
 
-use ledger::{ClaimKey, EventId, TenantId, content::hex, schema, schema::Schema};
+use ledger::{ClaimKey, EventId, TenantId, ids::hex, schema, schema::Schema};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};

@@ -3,7 +3,7 @@
 
 use ledger::{
     FailureClass, Message,
-    projection::{EntryFields, EntrySummary, FailureSummary, SequenceNumber, StoredViolation, Verdict},
+    projection::{EntryFields, EntrySummary, FailureSummary, Payload, SequenceNumber, StoredViolation, Verdict},
 };
 use projector::{Change, Record, UnreadableRecord};
 use proptest::prelude::*;
@@ -109,6 +109,7 @@ pub fn summary(tenant_id: &str, id: u64, verdict: Verdict, ingested_at_ms: u64) 
         failure: (verdict == Verdict::Invalid).then_some(failure),
         has_schema: true,
         payload_bytes: 10 + id,
+        payload: Payload::Absent,
         is_revalidated: false,
     };
     EntrySummary::new(fields).expect("an entry of ours")
@@ -133,8 +134,9 @@ pub fn mixed_records(now_ms: u64) -> Vec<Record> {
         Change::Unreadable(UnreadableRecord { sk: Some("odd".to_owned()), ..UnreadableRecord::default() }),
         Change::Revalidated(revalidated(entry("b", 2, Verdict::Invalid))),
         Change::UnexpectedModify,
-        Change::Removed,
+        Change::UnexpectedRemove,
         Change::Appended(entry("c", 7, Verdict::Invalid)),
+        Change::Expired,
     ];
     (1..).zip(changes).map(|(sequence, change)| record(sequence, now_ms, change)).collect()
 }

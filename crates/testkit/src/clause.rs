@@ -23,9 +23,9 @@ pub enum Clause {
     G7,
     /// A stored payload reads back equal in value, every digit.
     G8,
-    /// The projections are folds of the ledger, whatever is delivered again, reordered or split.
+    /// The read models are folds of the ledger, but for days that are marked, whatever is redelivered, reordered or split.
     G9,
-    /// Every INVALID entry that is counted is covered by an alert.
+    /// A message names the tenant of every INVALID entry that is counted, in time, and messages are bounded.
     G10,
     /// No payload value stands in logs, reasons, metrics or alerts.
     G11,

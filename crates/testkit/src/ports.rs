@@ -20,16 +20,13 @@ use ledger::{
     alert::AlertMessage,
     item::item_bytes,
     metric::{DATA_PER_CALL_MAX, Datum, VALUES_PER_DATUM_MAX},
-    ports::{Alerts, Clock, Failures, Found, Inserted, Metrics, Projections, Refusal, Table, Tables},
+    ports::{Alerts, Clock, Found, Inserted, Metrics, Page, ProjectionsTable, Refusal, Table, Tables},
     projection::{
         keys::ProjectionKey,
-        update::{Cancellation, Transacted, Update, Updated},
+        update::{Cancellation, Transacted, Transaction, Update, Updated},
     },
 };
 use strum::{Display, VariantArray};
-
-/// Bytes of a message that SQS takes ("Amazon SQS message quotas").
-const MESSAGE_BYTES_MAX: usize = 262_144;
 
 /// What can go wrong.
 #[derive(Clone, Copy, Debug, Display, ValueEnum, VariantArray, PartialEq, Eq)]
@@ -43,7 +40,7 @@ pub enum Fault {
     Refused,
     /// The request is refused as if its content were at fault; only where it holds several statements.
     RefusedAsContent,
-    /// Some statements, keys or updates are refused.
+    /// Some statements, keys or writes are refused.
     SomeRefused,
     /// The call is made, and its answer is lost.
     AnswerLost,
@@ -71,11 +68,11 @@ pub enum Kind {
     Insert(Table),
     Read(Table),
     ReadProjections,
+    Query,
     Update,
     Transact,
     Publish,
     Put,
-    Send,
     Sleep,
 }
 
@@ -85,11 +82,11 @@ pub enum Call {
     Insert(Table, Vec<Item>),
     Read(Table, Vec<Item>),
     ReadProjections(Vec<ProjectionKey>),
+    Query { pk: String, after: Option<String> },
     Update(Update),
-    Transact(Vec<Update>),
+    Transact(Transaction),
     Publish(AlertMessage),
     Put(Vec<Datum>),
-    Send(String),
     Sleep,
 }
 
@@ -98,6 +95,7 @@ pub enum Call {
 pub enum Answer {
     Inserted(Result<Vec<Inserted>, Refusal>),
     Found(Result<Vec<Found>, Refusal>),
+    Page(Result<Page, Refusal>),
     Updated(Result<Updated, Refusal>),
     Transacted(Result<Transacted, Refusal>),
     Done(Result<(), Refusal>),
@@ -109,11 +107,11 @@ impl Call {
             Self::Insert(table, _) => Kind::Insert(*table),
             Self::Read(table, _) => Kind::Read(*table),
             Self::ReadProjections(_) => Kind::ReadProjections,
+            Self::Query { .. } => Kind::Query,
             Self::Update(_) => Kind::Update,
             Self::Transact(_) => Kind::Transact,
             Self::Publish(_) => Kind::Publish,
             Self::Put(_) => Kind::Put,
-            Self::Send(_) => Kind::Send,
             Self::Sleep => Kind::Sleep,
         }
     }
@@ -123,8 +121,8 @@ impl Call {
         match self {
             Self::Insert(_, items) | Self::Read(_, items) => items.len(),
             Self::ReadProjections(keys) => keys.len(),
-            Self::Transact(updates) => updates.len(),
-            Self::Update(_) | Self::Publish(_) | Self::Put(_) | Self::Send(_) | Self::Sleep => 1,
+            Self::Transact(transaction) => transaction.writes.len(),
+            Self::Query { .. } | Self::Update(_) | Self::Publish(_) | Self::Put(_) | Self::Sleep => 1,
         }
     }
 
@@ -133,9 +131,10 @@ impl Call {
         match self {
             Self::Insert(..) => Answer::Inserted(Err(refusal)),
             Self::Read(..) | Self::ReadProjections(_) => Answer::Found(Err(refusal)),
+            Self::Query { .. } => Answer::Page(Err(refusal)),
             Self::Update(_) => Answer::Updated(Err(refusal)),
             Self::Transact(_) => Answer::Transacted(Err(refusal)),
-            Self::Publish(_) | Self::Put(_) | Self::Send(_) | Self::Sleep => Answer::Done(Err(refusal)),
+            Self::Publish(_) | Self::Put(_) | Self::Sleep => Answer::Done(Err(refusal)),
         }
     }
 
@@ -153,11 +152,11 @@ impl Call {
             Self::Insert(table, items) => format!("insert {} {table:?}", items.len()),
             Self::Read(table, keys) => format!("read {} {table:?}", keys.len()),
             Self::ReadProjections(keys) => format!("read {} projections", keys.len()),
+            Self::Query { pk, after } => format!("query {pk} after {after:?}"),
             Self::Update(update) => format!("update {}", update.key.sk),
-            Self::Transact(updates) => format!("transact {}", updates.len()),
+            Self::Transact(transaction) => format!("transact {} under {}", transaction.writes.len(), transaction.token),
             Self::Publish(message) => format!("publish {:?}", message.subject),
             Self::Put(data) => format!("put {} data", data.len()),
-            Self::Send(_) => "send to the failures queue".to_owned(),
             Self::Sleep => "sleep".to_owned(),
         }
     }
@@ -190,9 +189,9 @@ impl Call {
                 }
                 answer
             }
-            Self::Transact(updates) if !are_done => {
+            Self::Transact(transaction) if !are_done => {
                 let reason = |at| if parts.contains(&at) { Cancellation::Busy } else { Cancellation::None };
-                Answer::Transacted(Ok(Transacted::Cancelled((0..updates.len()).map(reason).collect())))
+                Answer::Transacted(Ok(Transacted::Cancelled((0..transaction.writes.len()).map(reason).collect())))
             }
             call => {
                 let refused = call.refused(refusal);
@@ -214,6 +213,7 @@ impl Answer {
         };
         match self {
             Self::Found(Ok(found)) => found.iter().map(bytes).sum(),
+            Self::Page(Ok(page)) => page.items.iter().map(item_bytes).sum(),
             _ => 0,
         }
     }
@@ -229,8 +229,9 @@ struct State {
     /// What the invocation waits for, and how long it wants to.
     request: Option<(Call, u64)>,
     answer: Option<Answer>,
-    /// Where there is none, every pause is the longest there can be.
+    /// Where there is none, every pause is the longest there can be, and every token is one more than the last.
     random: Option<fastrand::Rng>,
+    token: u64,
 }
 
 impl PortStub {
@@ -244,14 +245,8 @@ impl PortStub {
         processor::process::Ports { tables: self.clone(), clock: self.clone() }
     }
 
-    pub fn of_projector(&self) -> projector::Ports<Self, Self, Self, Self, Self> {
-        projector::Ports {
-            projections: self.clone(),
-            alerts: self.clone(),
-            metrics: self.clone(),
-            failures: self.clone(),
-            clock: self.clone(),
-        }
+    pub fn of_projector(&self) -> projector::Ports<Self, Self, Self, Self> {
+        projector::Ports { projections: self.clone(), alerts: self.clone(), metrics: self.clone(), clock: self.clone() }
     }
 
     /// Lets the code of the invocation run to its next call, with the time it may take, or to its end.
@@ -299,17 +294,21 @@ impl Tables for PortStub {
     }
 }
 
-impl Projections for PortStub {
+impl ProjectionsTable for PortStub {
     async fn read(&self, keys: Vec<ProjectionKey>, budget_ms: u64) -> Result<Vec<Found>, Refusal> {
         call!(self, Call::ReadProjections(keys), budget_ms, Found)
+    }
+
+    async fn query(&self, pk: String, after: Option<String>, budget_ms: u64) -> Result<Page, Refusal> {
+        call!(self, Call::Query { pk, after }, budget_ms, Page)
     }
 
     async fn update(&self, update: Update, budget_ms: u64) -> Result<Updated, Refusal> {
         call!(self, Call::Update(update), budget_ms, Updated)
     }
 
-    async fn transact(&self, updates: Vec<Update>, budget_ms: u64) -> Result<Transacted, Refusal> {
-        call!(self, Call::Transact(updates), budget_ms, Transacted)
+    async fn transact(&self, transaction: Transaction, budget_ms: u64) -> Result<Transacted, Refusal> {
+        call!(self, Call::Transact(transaction), budget_ms, Transacted)
     }
 }
 
@@ -327,13 +326,6 @@ impl Metrics for PortStub {
     }
 }
 
-impl Failures for PortStub {
-    async fn send(&self, body: String, budget_ms: u64) -> Result<(), Refusal> {
-        assert!(body.len() <= MESSAGE_BYTES_MAX);
-        call!(self, Call::Send(body), budget_ms, Done)
-    }
-}
-
 impl Clock for PortStub {
     fn now_ms(&self) -> u64 {
         self.state().now_ms
@@ -344,8 +336,14 @@ impl Clock for PortStub {
     }
 
     fn random_below(&self, bound: u64) -> u64 {
-        match &mut self.state().random {
+        let state = &mut *self.state();
+        match &mut state.random {
             Some(random) => random.u64(..bound),
+            // No pause has such a bound.
+            None if bound == u64::MAX => {
+                state.token += 1;
+                state.token
+            }
             None => bound.saturating_sub(1),
         }
     }

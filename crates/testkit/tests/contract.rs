@@ -4,10 +4,10 @@ use std::sync::Mutex;
 
 use ledger::{
     Item,
-    ports::{Found, Projections, Refusal, Table},
+    ports::{Found, Page, ProjectionsTable, Refusal, Table},
     projection::{
         keys::ProjectionKey,
-        update::{Transacted, Update, Updated},
+        update::{Transacted, Transaction, Update, Updated},
     },
 };
 use testkit::{
@@ -47,17 +47,21 @@ testkit::for_each_tables_case!(on_tables_in_memory);
 #[derive(Default)]
 struct ProjectionsInMemory(Mutex<MemoryProjections>);
 
-impl Projections for ProjectionsInMemory {
+impl ProjectionsTable for ProjectionsInMemory {
     async fn read(&self, keys: Vec<ProjectionKey>, _: u64) -> Result<Vec<Found>, Refusal> {
         self.0.lock().unwrap().read(&keys)
+    }
+
+    async fn query(&self, pk: String, after: Option<String>, _: u64) -> Result<Page, Refusal> {
+        Ok(self.0.lock().unwrap().query(&pk, after.as_deref()))
     }
 
     async fn update(&self, update: Update, _: u64) -> Result<Updated, Refusal> {
         self.0.lock().unwrap().update(update)
     }
 
-    async fn transact(&self, updates: Vec<Update>, _: u64) -> Result<Transacted, Refusal> {
-        self.0.lock().unwrap().transact(updates)
+    async fn transact(&self, transaction: Transaction, _: u64) -> Result<Transacted, Refusal> {
+        self.0.lock().unwrap().transact(0, transaction)
     }
 }
 

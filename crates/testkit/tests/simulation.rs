@@ -6,7 +6,7 @@ use ledger::{FailureClass, entry::RAW_BYTES_MAX};
 use strum::VariantArray as _;
 use testkit::{
     ports::Fault,
-    simulation::{Act, Cuts, Scenario, attempt, check},
+    simulation::{Act, Cuts, Failing, Refused, Scenario, Totals, attempt, check},
 };
 
 /// Seeds that find a bug which once was there, and the planted bug that brings it back. Whoever changes what a seed draws
@@ -33,12 +33,17 @@ fn seeds_that_once_found_a_bug_hold() {
     }
 }
 
-/// The schedules check it; here is that there are some with alerts enough to meet their bound, and with calls that fail.
+/// The schedules check it; here is that there are some with messages enough to meet their bound, with shards that meet
+/// in one item, and with calls that fail.
 #[test]
-fn whatever_fails_counts_are_exact_and_bounded_alerts_cover_every_invalid_entry() {
-    let endings = (0..SCHEDULES).map(|seed| attempt(seed, &Cuts::default(), None).unwrap_or_else(|b| panic!("{b}")));
-    let digests = endings.map(|ending| ending.totals.digests).sum::<u64>();
-    assert!(digests > 40, "{digests}");
+fn whatever_fails_counts_are_exact_and_bounded_messages_name_every_tenant_with_an_invalid_entry() {
+    let mut totals = Totals::default();
+    for seed in 0..SCHEDULES {
+        let ending = attempt(seed, &Cuts::default(), None).unwrap_or_else(|broken| panic!("{broken}"));
+        totals.add(&ending.totals);
+    }
+    assert!(totals.alerts > 2 * SCHEDULES && totals.digests > 20, "{totals:?}");
+    assert!(totals.ticks > SCHEDULES && totals.conflicts > 50, "{totals:?}");
 }
 
 #[test]
@@ -94,14 +99,14 @@ fn schedules_hold_every_class_of_failure_of_types_with_and_without_a_schema() {
 #[test]
 fn in_some_schedules_a_batch_of_bodies_takes_longer_than_an_invocation_and_one_body_never_does() {
     let mut overlong = 0;
-    for seed in 0..SCHEDULES {
+    for seed in 0..5 * SCHEDULES {
         let scenario = Scenario::of(seed, &Cuts::default());
         let bytes = scenario.sends.iter().map(|send| send.recipe.body().len());
         let seconds = |bytes: usize| bytes as u64 * scenario.ns_per_byte / 1_000_000_000;
         assert!(bytes.clone().max().is_some_and(|most| most <= RAW_BYTES_MAX && seconds(most) <= 5), "seed {seed}");
         overlong += usize::from(seconds(bytes.sum()) > 15);
     }
-    assert!(overlong > 10, "{overlong} of {SCHEDULES}");
+    assert!(overlong > 50, "{overlong}");
 }
 
 #[test]
@@ -110,6 +115,32 @@ fn rows_are_deleted_by_hand_and_by_ttl_and_written_by_others() {
     let acts: Vec<Act> = acts.map(|(_, act)| act).collect();
     for act in [Act::Delete, Act::Sweep, Act::PutAlien, Act::PutOlder] {
         assert!(acts.contains(&act), "{act:?}");
+    }
+}
+
+#[test]
+fn schedules_hold_all_that_the_projector_meets() {
+    let scenarios: Vec<Scenario> = (0..5 * SCHEDULES).map(|seed| Scenario::of(seed, &Cuts::default())).collect();
+    let count = |is_met: &dyn Fn(&Scenario) -> bool| scenarios.iter().filter(|scenario| is_met(scenario)).count();
+    let deploys = |scenario: &Scenario| scenario.acts.iter().filter(|(_, act)| *act == Act::Deploy).count();
+    let is_out =
+        |failing: Failing| move |scenario: &Scenario| scenario.outages.iter().any(|outage| outage.of == failing);
+    let has_refused = |scenario: &Scenario, is_it: fn(&Refused) -> bool| scenario.refused.as_ref().is_some_and(is_it);
+    for (what, times) in [
+        ("a tenant in two shards", count(&|scenario| scenario.hot_tenant.is_some())),
+        ("clocks that differ", count(&|scenario| scenario.clock_offset_ms_max > 0)),
+        ("a model that comes", count(&|scenario| scenario.brings_a_model() && deploys(scenario) > 0)),
+        ("a model that goes again", count(&|scenario| scenario.brings_a_model() && deploys(scenario) > 1)),
+        ("an item that is refused", count(&|scenario| has_refused(scenario, |it| matches!(it, Refused::Item { .. })))),
+        ("a request that is", count(&|scenario| has_refused(scenario, |it| matches!(it, Refused::Request { .. })))),
+        ("a note that is", count(&|scenario| has_refused(scenario, |it| matches!(it, Refused::Pending { .. })))),
+        ("SNS that refuses", count(&is_out(Failing::Sns { is_hanging: false }))),
+        ("SNS that hangs", count(&is_out(Failing::Sns { is_hanging: true }))),
+        ("SNS for good", count(&|scenario| scenario.outages.iter().any(|outage| outage.until_ms == u64::MAX))),
+        ("CloudWatch that refuses", count(&is_out(Failing::CloudWatch { is_hanging: false }))),
+        ("CloudWatch that hangs", count(&is_out(Failing::CloudWatch { is_hanging: true }))),
+    ] {
+        assert!(times > 50, "{what}: {times}");
     }
 }
 

@@ -3,7 +3,7 @@
 resource "aws_lambda_function" "this" {
   #checkov:skip=CKV_AWS_50:X-Ray's rights cannot be narrowed to a resource, and durations are told by metrics and one log line per batch
   #checkov:skip=CKV_AWS_115:reserving concurrency takes it from the account; the queue's mapping has a maximum, the stream's runs once per shard
-  #checkov:skip=CKV_AWS_116:no asynchronous invocations; queue and stream have their own places for what failed
+  #checkov:skip=CKV_AWS_116:the only asynchronous invocation is the projector's tick, which the next one replaces; queue and stream have their own places for what failed
   #checkov:skip=CKV_AWS_117:calls public AWS endpoints only, nothing in a VPC
   #checkov:skip=CKV_AWS_173:the environment holds names, no secrets; kms_key_arn encrypts it with a key of your own
   #checkov:skip=CKV_AWS_272:the zips are built where they are deployed from, so a signature would prove nothing; releases carry checksums

@@ -6,7 +6,7 @@ use jsonschema::{ValidationError, error::ValidationErrorKind};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
-use crate::event::pointer::push_token;
+use crate::event::{ids::hex, pointer::push_token};
 
 /// Places named in one failure; a document can break a schema in very many.
 pub const ERRORS_MAX: usize = 10;
@@ -23,6 +23,10 @@ pub const MEMBERS: [&str; 6] = [TENANT_ID, EVENT_ID, EVENT_TYPE, PAYLOAD, ROUTE,
 include!(concat!(env!("OUT_DIR"), "/schemas.rs"));
 
 pub type Fingerprint = [u8; 8];
+
+/// The environment variable of the processor and the projector that tells the fingerprint of all schemas. The functions
+/// do not read it: operators' tools do, to see by which schemas a deployment judges.
+pub const FINGERPRINT_VARIABLE: &str = "SCHEMAS";
 
 /// The schema of one event type.
 pub struct Schema {
@@ -75,6 +79,18 @@ pub fn masked(event_type: Option<&str>, names: &[String]) -> String {
 
 fn index(event_type: &str) -> Option<usize> {
     SCHEMAS.binary_search_by(|schema| schema.event_type.cmp(event_type)).ok()
+}
+
+/// Tells these schemas from other versions of them, as `infra/schemas-fingerprint` prints it and `infra/build` writes it
+/// beside the functions: the start of the SHA-256 over what `sha256sum *.json` prints in the folder of the schemas.
+pub fn fingerprint() -> String {
+    let mut lines: Vec<(String, String)> = SCHEMAS
+        .iter()
+        .map(|schema| (format!("{}.json", schema.event_type), hex(&Sha256::digest(schema.text))))
+        .collect();
+    lines.sort();
+    let text: String = lines.iter().map(|(file, digest)| format!("{digest}  {file}\n")).collect();
+    hex(&Sha256::digest(text)[..8])
 }
 
 impl Schema {

@@ -3,16 +3,19 @@
 //!
 //! | pk | sk | attributes |
 //! |---|---|---|
-//! | `tenant#<tenant_id>` | `day#2026-01-15` | `READY#<event_type>`, `INVALID#<event_type>` (entries, N), `bytes` (of payloads or raw bodies, N), `first_ingested_at`, `last_ingested_at` (ms, N), `version` (N, one more with every change) |
+//! | `tenant#<tenant>` | `<model>@<version>#2026-01-15`, then `#<suffix>` where the model has several items a day | the model's sums (N), `version` (N, one more with every change), `updated_at` (ms, N) |
+//! | `incomplete#<model>@<version>` | `<tenant>#2026-01-15` | `records` (N) that the model does not count, `reason` (S), `since`, `updated_at` (ms, N) |
 //! | `shard#<shard_id>` | `checkpoint` | `sequence_number` (S, 40 digits), `updated_at` (ms, N), `ttl` |
-//! | `system` | `alert-windows` | see `alert::Windows`; `version`, `ttl` |
+//! | `pending#<00 to 63>` | `<tenant>` | an alert that is pending, see `alert::pending` |
+//! | `system` | `notifier` | the notifier's lease and window, see `alert::window` |
+//! | `system` | `models` | `models` (M: model@version to the first UTC day that it counts whole), `version` |
 //! | `system` | `metric-tenants` | `tenants` (M: tenant to the last day it was seen), `version` |
-//! | `system` | `incomplete` | `since`, `latest` (ms, N), `reason` (S), `records` (N): entries that no day counts |
 //!
-//! A day is the UTC day of an entry's `ingested_at`, and totals are sums of days. Types without a schema count as
-//! `_unknown`. So one tenant's counts are
+//! A day is the UTC day of an entry's `ingested_at`, and totals are sums of days. So one tenant's sums of all models are
 //! `aws dynamodb query --table-name … --key-condition-expression 'pk = :t' --expression-attribute-values
 //! '{":t": {"S": "tenant#tenant-a"}}'`.
+
+use sha2::{Digest as _, Sha256};
 
 use crate::{
     entry::attribute,
@@ -21,20 +24,21 @@ use crate::{
 };
 
 pub const VERSION: &str = "version";
-pub const BYTES: &str = "bytes";
-pub const FIRST_INGESTED_AT: &str = "first_ingested_at";
-pub const LAST_INGESTED_AT: &str = "last_ingested_at";
 pub const UPDATED_AT: &str = "updated_at";
 pub const TENANTS: &str = "tenants";
+pub const MODELS: &str = "models";
 pub const SINCE: &str = "since";
-pub const LATEST: &str = "latest";
 pub const RECORDS: &str = "records";
 
-/// Days after which alert windows and checkpoints expire; a stream keeps its records for one.
-pub const STATE_TTL_DAYS: u64 = 7;
+/// Days after which a checkpoint expires; a stream keeps its records for one.
+pub const CHECKPOINT_TTL_DAYS: u64 = 7;
+
+/// Partitions that the alerts pending are shared out to.
+pub const PENDING_PARTITIONS: u8 = 64;
 
 const TENANT: &str = "tenant";
-const DAY: &str = "day";
+const INCOMPLETE: &str = "incomplete";
+const PENDING: &str = "pending";
 const SHARD: &str = "shard";
 const SYSTEM: &str = "system";
 
@@ -46,24 +50,30 @@ pub struct ProjectionKey {
 }
 
 impl ProjectionKey {
-    pub fn day(day: &DayKey) -> Self {
-        Self { pk: tenant_pk(&day.tenant_id), sk: format!("{DAY}{KEY_SEPARATOR}{}", day.day) }
-    }
-
     pub fn checkpoint(shard_id: &str) -> Self {
         Self { pk: format!("{SHARD}{KEY_SEPARATOR}{shard_id}"), sk: "checkpoint".to_owned() }
     }
 
-    pub fn alert_windows() -> Self {
-        Self::system("alert-windows")
+    /// The mark of a day that a model does not count whole.
+    pub fn incomplete(model: &str, tenant_id: &TenantId, day: &str) -> Self {
+        Self { pk: format!("{INCOMPLETE}{KEY_SEPARATOR}{model}"), sk: format!("{tenant_id}{KEY_SEPARATOR}{day}") }
+    }
+
+    pub fn pending(tenant_id: &TenantId) -> Self {
+        let partition = Sha256::digest(tenant_id.as_str())[0] % PENDING_PARTITIONS;
+        Self { pk: pending_pk(partition), sk: tenant_id.as_str().to_owned() }
+    }
+
+    pub fn notifier() -> Self {
+        Self::system("notifier")
+    }
+
+    pub fn models() -> Self {
+        Self::system("models")
     }
 
     pub fn metric_tenants() -> Self {
         Self::system("metric-tenants")
-    }
-
-    pub fn incomplete() -> Self {
-        Self::system("incomplete")
     }
 
     /// A key under which there is nothing, to read when only the connection is wanted.
@@ -83,28 +93,44 @@ impl ProjectionKey {
     }
 }
 
-/// The partition that holds a tenant's days.
-pub fn tenant_pk(tenant_id: &TenantId) -> String {
-    format!("{TENANT}{KEY_SEPARATOR}{tenant_id}")
+/// A partition of the alerts pending.
+pub fn pending_pk(partition: u8) -> String {
+    format!("{PENDING}{KEY_SEPARATOR}{partition:02}")
 }
 
-/// One UTC day of one tenant.
+/// The key of one item of a read model: of a tenant and a UTC day.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct DayKey {
+pub struct ModelKey {
     pub tenant_id: TenantId,
+    /// `counts@1`
+    pub model: String,
     /// `2026-01-15`
     pub day: String,
+    /// Empty where the model has one item a day.
+    pub suffix: String,
 }
 
-impl DayKey {
-    /// Reads the key of a day item back; `None` for every other item.
+impl ModelKey {
+    /// Reads the key of a model's item back; `None` for every other item.
     pub fn parse(key: &ProjectionKey) -> Option<Self> {
         let (kind, tenant) = key.pk.split_once(KEY_SEPARATOR)?;
-        let (sort, day) = key.sk.split_once(KEY_SEPARATOR)?;
-        if kind != TENANT || sort != DAY {
+        let (model, rest) = key.sk.split_once(KEY_SEPARATOR)?;
+        let (day, suffix) = rest.split_once(KEY_SEPARATOR).unwrap_or((rest, ""));
+        if kind != TENANT {
             return None;
         }
-        Some(Self { tenant_id: TenantId::from_stored(tenant)?, day: day.to_owned() })
+        let tenant_id = TenantId::from_stored(tenant)?;
+        Some(Self { tenant_id, model: model.to_owned(), day: day.to_owned(), suffix: suffix.to_owned() })
+    }
+
+    pub fn key(&self) -> ProjectionKey {
+        let Self { tenant_id, model, day, suffix } = self;
+        let mut sk = format!("{model}{KEY_SEPARATOR}{day}");
+        if !suffix.is_empty() {
+            sk.push(KEY_SEPARATOR);
+            sk.push_str(suffix);
+        }
+        ProjectionKey { pk: format!("{TENANT}{KEY_SEPARATOR}{tenant_id}"), sk }
     }
 }
 
@@ -113,18 +139,37 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_key_of_a_day_is_read_back_and_no_other_key_is_one() {
-        let day = DayKey { tenant_id: TenantId::parse("shard").unwrap(), day: "2026-01-15".to_owned() };
-        let key = ProjectionKey::day(&day);
-        assert_eq!((key.pk.as_str(), key.sk.as_str()), ("tenant#shard", "day#2026-01-15"));
-        assert_eq!(DayKey::parse(&key), Some(day));
+    fn the_key_of_a_models_item_is_read_back_and_no_other_key_is_one() {
+        let tenant_id = TenantId::parse("shard").unwrap();
+        for (suffix, sk) in [("", "counts@1#2026-01-15"), ("a#b", "counts@1#2026-01-15#a#b")] {
+            let item = ModelKey {
+                tenant_id: tenant_id.clone(),
+                model: "counts@1".to_owned(),
+                day: "2026-01-15".to_owned(),
+                suffix: suffix.to_owned(),
+            };
+            let key = item.key();
+            assert_eq!((key.pk.as_str(), key.sk.as_str()), ("tenant#shard", sk));
+            assert_eq!(ModelKey::parse(&key), Some(item));
+        }
         for other in [
             ProjectionKey::checkpoint("tenant#shard"),
-            ProjectionKey::alert_windows(),
+            ProjectionKey::incomplete("counts@1", &tenant_id, "2026-01-15"),
+            ProjectionKey::pending(&tenant_id),
+            ProjectionKey::notifier(),
+            ProjectionKey::models(),
             ProjectionKey::metric_tenants(),
-            ProjectionKey::incomplete(),
         ] {
-            assert_eq!(DayKey::parse(&other), None);
+            assert_eq!(ModelKey::parse(&other), None, "{other:?}");
         }
+    }
+
+    #[test]
+    fn tenants_are_shared_out_to_all_partitions_of_the_alerts_pending() {
+        let partitions: std::collections::BTreeSet<String> = (0..2_000)
+            .map(|number| ProjectionKey::pending(&TenantId::parse(&format!("t{number}")).unwrap()).pk)
+            .collect();
+        let all: std::collections::BTreeSet<String> = (0..PENDING_PARTITIONS).map(pending_pk).collect();
+        assert_eq!(partitions, all);
     }
 }

@@ -77,16 +77,22 @@ pub enum Metric {
     Revalidated,
     /// Changes of entries that nothing of ours makes.
     UnexpectedModify,
-    /// Stream records sent to the failures queue.
-    UnreadableRecords,
+    /// Deletions of entries by anything but their time to live.
+    UnexpectedRemove,
+    /// Records that a read model does not count, because they cannot be read or DynamoDB refuses its item.
+    UncountedRecords,
     /// Stream records of entries that the Go system wrote, which no read model counts.
     OlderThanReadModels,
     /// Tenants with a dimension of their own.
     MetricTenantsInUse,
-    /// Alerts and digests published.
+    /// Alerts and digests that SNS took.
     AlertsPublished,
-    /// INVALID entries of which no alert of their own was published.
-    AlertsSuppressed,
+    /// Alerts and digests that SNS refused.
+    AlertsRefused,
+    /// Tenants with an alert pending, put by every tick.
+    AlertsPending,
+    /// Time since the oldest pending alert's first entry was judged, put by every tick.
+    AlertsPendingAge,
     /// Entries left out of the metrics because CloudWatch takes nothing so old or so far ahead.
     OutsideMetricTime,
     /// Calls of `PutMetricData` that were refused.
@@ -104,7 +110,7 @@ impl Metric {
 
     pub fn unit(self) -> Unit {
         match self {
-            Self::Duration | Self::IngestLatency | Self::ProjectionLag => Unit::Milliseconds,
+            Self::Duration | Self::IngestLatency | Self::ProjectionLag | Self::AlertsPendingAge => Unit::Milliseconds,
             Self::PayloadBytes => Unit::Bytes,
             Self::Recorded
             | Self::Duplicates
@@ -118,11 +124,13 @@ impl Metric {
             | Self::Events
             | Self::Revalidated
             | Self::UnexpectedModify
-            | Self::UnreadableRecords
+            | Self::UnexpectedRemove
+            | Self::UncountedRecords
             | Self::OlderThanReadModels
             | Self::MetricTenantsInUse
             | Self::AlertsPublished
-            | Self::AlertsSuppressed
+            | Self::AlertsRefused
+            | Self::AlertsPending
             | Self::OutsideMetricTime
             | Self::MetricPutFailures => Unit::Count,
         }

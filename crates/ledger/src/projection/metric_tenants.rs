@@ -9,11 +9,11 @@ use serde_json::Value;
 use crate::{
     event::{ids::TenantId, timestamp::Timestamp},
     projection::{
-        keys::{ProjectionKey, TENANTS, VERSION},
+        keys::{ProjectionKey, TENANTS},
         metric::{OTHER_TENANTS, is_dimension_value},
-        update::{Action, Condition, Update},
+        update::{Action, Update, Version},
     },
-    storage::item::{self, Attribute, Item, whole_number, whole_number_of},
+    storage::item::{self, Attribute, Item},
 };
 
 /// Days without an entry after which a place is free again.
@@ -31,9 +31,9 @@ pub enum TenantBudget {
 }
 
 /// The places as they are stored.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct MetricTenants {
-    version: Option<u64>,
+    version: Version,
     /// Tenants, and the UTC day each was last seen.
     places: BTreeMap<String, String>,
 }
@@ -46,7 +46,7 @@ impl MetricTenants {
             }
             _ => BTreeMap::new(),
         };
-        Self { version: whole_number_of(item, VERSION), places }
+        Self { version: Version::of(item), places }
     }
 
     /// Gives places to tenants in the order they came; `None` if nothing changes. Where there are fewer places than
@@ -77,23 +77,21 @@ impl MetricTenants {
                 places.insert(tenant.as_str().to_owned(), today.clone());
             }
         }
-        (places != self.places).then_some(Self { version: self.version, places })
+        (places != self.places).then(|| Self { version: self.version.clone(), places })
+    }
+
+    /// The places once their update is made.
+    pub fn written(self) -> Self {
+        Self { version: self.version.next(), ..self }
     }
 
     /// Writes the places, on condition that they still are what was read.
     pub fn to_update(&self) -> Update {
-        let condition = match self.version {
-            None => Condition::Absent(VERSION.to_owned()),
-            Some(version) => Condition::Equals(VERSION.to_owned(), whole_number(version)),
-        };
         let places = self.places.iter().map(|(tenant, day)| (tenant.clone(), Value::String(day.clone()))).collect();
         Update {
             key: ProjectionKey::metric_tenants(),
-            conditions: vec![condition],
-            actions: vec![
-                Action::Set(VERSION.to_owned(), whole_number(self.version.unwrap_or(0) + 1)),
-                Action::Set(TENANTS.to_owned(), Attribute::M(places)),
-            ],
+            conditions: vec![self.version.condition()],
+            actions: vec![self.version.step(), Action::Set(TENANTS.to_owned(), Attribute::M(places))],
         }
     }
 }

@@ -1,12 +1,14 @@
 //! What projecting needs of an entry, and which items of the ledger are entries that count.
 
+use std::sync::Arc;
+
 use strum::{EnumString, IntoStaticStr};
 use thiserror::Error;
 
 use crate::{
     entry::{EntryKey, attribute},
     event::{envelope, failure::FailureClass, ids::TenantId, schema::ERRORS_MAX, timestamp::Timestamp},
-    projection::keys::DayKey,
+    projection::payload::Payload,
     storage::item::{self, Attribute, Item, text_of},
 };
 
@@ -70,10 +72,11 @@ pub struct EntrySummary {
     pub ingested_at_ms: u64,
     /// Size of the payload or the raw body, as DynamoDB counts it.
     pub payload_bytes: u64,
+    pub payload: Payload,
     pub is_revalidated: bool,
 }
 
-/// The attributes an `EntrySummary` is made of, as they were found; the payload by its size only.
+/// The attributes an `EntrySummary` is made of, as they were found.
 #[derive(Clone, Debug, Default)]
 pub struct EntryFields {
     pub tenant_id: Option<String>,
@@ -86,6 +89,7 @@ pub struct EntryFields {
     pub failure: Option<FailureSummary>,
     pub has_schema: bool,
     pub payload_bytes: u64,
+    pub payload: Payload,
     pub is_revalidated: bool,
 }
 
@@ -135,6 +139,7 @@ impl EntrySummary {
             has_schema: fields.has_schema,
             ingested_at_ms,
             payload_bytes: fields.payload_bytes,
+            payload: fields.payload,
             is_revalidated: fields.is_revalidated,
         })
     }
@@ -142,10 +147,12 @@ impl EntrySummary {
     /// Reads a row of the ledger.
     pub fn from_item(item: &Item) -> Result<Self, LeftOut> {
         let text = |name: &str| text_of(item, name).map(str::to_owned);
-        let payload_bytes = match (item.get(attribute::PAYLOAD), item.get(attribute::RAW)) {
-            (Some(Attribute::M(payload)), _) => item::object_bytes(payload),
-            (_, Some(Attribute::B(raw))) => raw.len(),
-            _ => 0,
+        let (payload, payload_bytes) = match (item.get(attribute::PAYLOAD), item.get(attribute::RAW)) {
+            (Some(Attribute::M(payload)), _) => {
+                (Payload::Typed(Arc::new(payload.clone())), item::object_bytes(payload))
+            }
+            (_, Some(Attribute::B(raw))) => (Payload::Absent, raw.len()),
+            _ => (Payload::Absent, 0),
         };
         let failure = match item.get(attribute::FAILURE) {
             Some(Attribute::M(failure)) => Some(failure_of(failure)),
@@ -164,13 +171,15 @@ impl EntrySummary {
             failure,
             has_schema: item.contains_key(attribute::SCHEMA),
             payload_bytes: payload_bytes as u64,
+            payload,
             is_revalidated: item.contains_key(attribute::REVALIDATED_AT),
         })
     }
 
-    pub fn day(&self) -> DayKey {
+    /// The UTC day it counts in: `2026-01-15`.
+    pub fn day(&self) -> String {
         let moment = Timestamp::from_epoch_ms(self.ingested_at_ms).expect("the range was checked when it was read");
-        DayKey { tenant_id: self.key.tenant_id.clone(), day: moment.day().to_owned() }
+        moment.day().to_owned()
     }
 
     /// The event type it counts under.

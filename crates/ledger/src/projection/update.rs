@@ -1,20 +1,19 @@
-//! A change of one item of the projections table, and the answers to it: data, interpreted by the caller.
+//! Writes to items of the projections table, and the answers to them: data, interpreted by the caller.
 
 use std::borrow::Cow;
 
 use crate::{
-    projection::keys::ProjectionKey,
+    projection::keys::{ProjectionKey, VERSION},
     storage::item::{Attribute, Item, whole_number},
 };
 
-/// Updates DynamoDB takes in one transaction ("TransactWriteItems").
-pub const TRANSACTION_UPDATES_MAX: usize = 100;
+/// Writes DynamoDB takes in one transaction ("TransactWriteItems").
+pub const TRANSACTION_WRITES_MAX: usize = 100;
 /// Bytes DynamoDB takes in the text of one expression ("Constraints in Amazon DynamoDB", expression parameters).
 pub const EXPRESSION_BYTES_MAX: usize = 4 * 1024;
-/// Conditions and actions of an update whose expressions always fit, and the longest of them: a condition with two
-/// names of two digits.
-const PARTS_ALWAYS_FITTING: usize = 60;
-const PART_BYTES_MAX: usize = "(attribute_not_exists(#n99) OR #n99 <= :v99) AND ".len();
+/// Conditions and actions of an update whose expressions always fit, and the longest of them.
+const PARTS_ALWAYS_FITTING: usize = 95;
+const PART_BYTES_MAX: usize = "#n99 = if_not_exists(#n99, :v99), ".len() + "REMOVE ".len();
 const _: () = assert!(PARTS_ALWAYS_FITTING * PART_BYTES_MAX <= EXPRESSION_BYTES_MAX);
 
 /// What must hold of an item as it is, for an update to be made.
@@ -22,8 +21,16 @@ const _: () = assert!(PARTS_ALWAYS_FITTING * PART_BYTES_MAX <= EXPRESSION_BYTES_
 pub enum Condition {
     Absent(String),
     Equals(String, Attribute),
-    AbsentOrAtMost(String, u64),
-    AtLeast(String, u64),
+}
+
+impl Condition {
+    /// That an attribute is what it was when the item was read.
+    pub fn unchanged(item: &Item, name: &str) -> Self {
+        match item.get(name) {
+            None => Self::Absent(name.to_owned()),
+            Some(value) => Self::Equals(name.to_owned(), value.clone()),
+        }
+    }
 }
 
 /// One part of an update.
@@ -33,6 +40,7 @@ pub enum Action {
     SetIfAbsent(String, Attribute),
     /// Adds to a number; what is absent is zero.
     Add(String, i64),
+    Remove(String),
 }
 
 /// A change of one item, which is created where it is absent. No attribute has two actions.
@@ -51,6 +59,78 @@ impl Update {
     }
 }
 
+/// The deletion of one item.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Deletion {
+    pub key: ProjectionKey,
+    /// All must hold.
+    pub conditions: Vec<Condition>,
+}
+
+/// One write of a transaction.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Write {
+    Update(Update),
+    Delete(Deletion),
+}
+
+impl Write {
+    pub fn key(&self) -> &ProjectionKey {
+        match self {
+            Self::Update(update) => &update.key,
+            Self::Delete(deletion) => &deletion.key,
+        }
+    }
+}
+
+/// Writes of different items, of which all are made or none.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Transaction {
+    /// At most `TRANSACTION_WRITES_MAX`.
+    pub writes: Vec<Write>,
+    /// 1 to 36 characters. For ten minutes, DynamoDB answers the same writes under the same token as it did the first
+    /// time they succeeded, and does nothing; other writes under it, it refuses.
+    pub token: String,
+}
+
+/// The `version` of an item that is written whole, on condition that it still is what was read: whatever stands there,
+/// so that an edit by hand ends nothing.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Version(Option<Attribute>);
+
+impl Version {
+    pub fn of(item: &Item) -> Self {
+        Self(item.get(VERSION).cloned())
+    }
+
+    /// Whether the item was absent, or had no version.
+    pub fn is_absent(&self) -> bool {
+        self.0.is_none()
+    }
+
+    /// That the item has this version.
+    pub fn condition(&self) -> Condition {
+        match &self.0 {
+            None => Condition::Absent(VERSION.to_owned()),
+            Some(version) => Condition::Equals(VERSION.to_owned(), version.clone()),
+        }
+    }
+
+    /// The version after this one.
+    pub fn next(&self) -> Self {
+        let number = match &self.0 {
+            Some(Attribute::N(digits)) => digits.parse().unwrap_or(0_u64),
+            _ => 0,
+        };
+        Self(Some(whole_number(number.saturating_add(1))))
+    }
+
+    /// Writes the next version.
+    pub fn step(&self) -> Action {
+        Action::Set(VERSION.to_owned(), self.next().0.unwrap_or_else(|| whole_number(1)))
+    }
+}
+
 /// An update in DynamoDB's expression language, every attribute and value named by a placeholder. `ledger-aws` sends
 /// these texts, and `Update::is_too_long` measures them.
 #[derive(Debug, Default)]
@@ -65,11 +145,16 @@ pub struct Expressions<'u> {
 }
 
 impl<'u> Expressions<'u> {
-    pub fn of(update: &'u Update) -> Self {
+    pub fn of_conditions(conditions: &'u [Condition]) -> Self {
         let mut expressions = Self::default();
-        let conditions: Vec<String> =
-            update.conditions.iter().map(|condition| expressions.condition(condition)).collect();
-        let (mut sets, mut adds) = (Vec::new(), Vec::new());
+        let conditions: Vec<String> = conditions.iter().map(|condition| expressions.condition(condition)).collect();
+        expressions.condition = conditions.join(" AND ");
+        expressions
+    }
+
+    pub fn of(update: &'u Update) -> Self {
+        let mut expressions = Self::of_conditions(&update.conditions);
+        let (mut sets, mut adds, mut removes) = (Vec::new(), Vec::new(), Vec::new());
         for action in &update.actions {
             match action {
                 Action::Set(name, value) => {
@@ -84,15 +169,15 @@ impl<'u> Expressions<'u> {
                     let (name, value) = expressions.pair(name, Cow::Owned(Attribute::N(number.to_string())));
                     adds.push(format!("{name} {value}"));
                 }
+                Action::Remove(name) => removes.push(expressions.name(name)),
             }
         }
         let clause = |keyword: &str, parts: Vec<String>| match parts.is_empty() {
             true => None,
             false => Some(format!("{keyword} {}", parts.join(", "))),
         };
-        let clauses: Vec<String> = [clause("SET", sets), clause("ADD", adds)].into_iter().flatten().collect();
-        expressions.update = clauses.join(" ");
-        expressions.condition = conditions.join(" AND ");
+        let clauses = [clause("SET", sets), clause("ADD", adds), clause("REMOVE", removes)];
+        expressions.update = clauses.into_iter().flatten().collect::<Vec<String>>().join(" ");
         expressions
     }
 
@@ -106,14 +191,6 @@ impl<'u> Expressions<'u> {
             Condition::Equals(name, value) => {
                 let (name, value) = self.pair(name, Cow::Borrowed(value));
                 format!("{name} = {value}")
-            }
-            Condition::AbsentOrAtMost(name, number) => {
-                let (name, value) = self.pair(name, Cow::Owned(whole_number(*number)));
-                format!("(attribute_not_exists({name}) OR {name} <= {value})")
-            }
-            Condition::AtLeast(name, number) => {
-                let (name, value) = self.pair(name, Cow::Owned(whole_number(*number)));
-                format!("{name} >= {value}")
             }
         }
     }
@@ -142,11 +219,11 @@ pub enum Updated {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Transacted {
     Done,
-    /// Nothing was written; the reasons in the order of the updates.
+    /// Nothing was written; the reasons in the order of the writes.
     Cancelled(Vec<Cancellation>),
 }
 
-/// One update's part in the cancelling of its transaction.
+/// One write's part in the cancelling of its transaction.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Cancellation {
     /// It would have been made.
@@ -154,7 +231,7 @@ pub enum Cancellation {
     ConditionFailed(Option<Item>),
     /// Another request is changing the item, or the table is busy.
     Busy,
-    /// The update itself is at fault.
+    /// The write itself is at fault.
     Content,
 }
 
@@ -165,19 +242,19 @@ mod tests {
     #[test]
     fn an_update_becomes_expressions_that_name_every_attribute_by_placeholder() {
         let update = Update {
-            key: ProjectionKey::incomplete(),
-            conditions: vec![Condition::AbsentOrAtMost("a".to_owned(), 5), Condition::Absent("b".to_owned())],
+            key: ProjectionKey::metric_tenants(),
+            conditions: vec![Condition::Equals("a".to_owned(), whole_number(5)), Condition::Absent("b".to_owned())],
             actions: vec![
+                Action::Remove("d".to_owned()),
                 Action::Add("READY#user.created".to_owned(), -1),
                 Action::SetIfAbsent("a".to_owned(), whole_number(5)),
                 Action::Set("c".to_owned(), Attribute::S("x".to_owned())),
             ],
         };
         let expressions = Expressions::of(&update);
-        assert_eq!(expressions.update, "SET #n3 = if_not_exists(#n3, :v2), #n4 = :v3 ADD #n2 :v1");
-        let condition = "(attribute_not_exists(#n0) OR #n0 <= :v0) AND attribute_not_exists(#n1)";
-        assert_eq!(expressions.condition, condition);
-        assert_eq!(expressions.names[2], ("#n2".to_owned(), "READY#user.created"));
+        assert_eq!(expressions.update, "SET #n4 = if_not_exists(#n4, :v2), #n5 = :v3 ADD #n3 :v1 REMOVE #n2");
+        assert_eq!(expressions.condition, "#n0 = :v0 AND attribute_not_exists(#n1)");
+        assert_eq!(expressions.names[3], ("#n3".to_owned(), "READY#user.created"));
         assert_eq!(expressions.values[1], (":v1".to_owned(), Cow::Owned(Attribute::N("-1".to_owned()))));
         assert_eq!(expressions.values[0].1, expressions.values[2].1);
     }
@@ -185,7 +262,7 @@ mod tests {
     #[test]
     fn an_update_without_conditions_has_no_condition_expression() {
         let actions = vec![Action::Add("n".to_owned(), 1)];
-        let update = Update { key: ProjectionKey::incomplete(), conditions: vec![], actions };
+        let update = Update { key: ProjectionKey::metric_tenants(), conditions: vec![], actions };
         let expressions = Expressions::of(&update);
         assert_eq!((expressions.condition.as_str(), expressions.update.as_str()), ("", "ADD #n0 :v0"));
     }

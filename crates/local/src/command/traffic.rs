@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::{
-    lambda::{function::invoke, invocation::FunctionError, mappings},
+    lambda::{function::invoke, invocation::FunctionError, mappings, schedule::tick},
     reconciliation::{Reconciliation, count_all, read_projected},
     services::Services,
 };
@@ -131,8 +131,8 @@ pub async fn keep_sending(
     }
 }
 
-/// Waits until nothing moves any more: the queue is empty, no function runs, and the projector has seen every entry.
-/// Then, or after a time limit, reads both tables.
+/// Waits until nothing moves any more: the queue is empty, no function runs, and the projector has seen every entry and
+/// has announced what was pending (a tick). Then, or after a time limit, reads both tables.
 ///
 /// # Errors
 ///
@@ -143,7 +143,7 @@ pub async fn until_landed(services: &Services) -> Result<Reconciliation, Traffic
         loop {
             changes.borrow_and_update();
             if is_quiet(services) || changes.changed().await.is_err() {
-                return;
+                return tick(services).await;
             }
         }
     };

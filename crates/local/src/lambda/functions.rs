@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, future::Future, path::PathBuf, sync::Arc, time:
 
 use cloudsim::deployment::{Deployment, Role};
 use lambda_runtime::{Context, LambdaEvent};
+use ledger::schema;
 use ledger_aws::environment::ConfigError;
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -39,19 +40,22 @@ pub async fn deploy(cloud: &Cloud) -> Result<(), ConfigError> {
     Ok(())
 }
 
-/// The environment variables that a function cannot do without. All others have the defaults that Terraform gives them.
+/// The environment variables that a function cannot do without, and the one that operators' tools read. All others have
+/// the defaults that Terraform gives them.
 pub fn environment(deployment: &Deployment, role: Role) -> BTreeMap<String, String> {
     let project = &deployment.project;
     let variables = match role {
         Role::Processor => vec![
             (processor::config::EVENTS_TABLE, project.events_table()),
             (processor::config::IDEMPOTENCY_TABLE, project.idempotency_table()),
+            (schema::FINGERPRINT_VARIABLE, schema::fingerprint()),
         ],
         Role::Seeder => vec![(seeder::config::PROJECT, project.name().to_owned())],
         Role::Projector => vec![
             (projector::config::PROJECTIONS_TABLE, project.projections_table()),
             (projector::config::ALERTS_TOPIC_ARN, deployment.alerts_topic_arn()),
-            (projector::config::FAILURES_QUEUE_URL, deployment.queue_url(&project.failures_queue())),
+            (projector::config::PROJECT, project.name().to_owned()),
+            (schema::FINGERPRINT_VARIABLE, schema::fingerprint()),
         ],
     };
     variables.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
@@ -69,7 +73,10 @@ pub fn deploy_binary(cloud: &Cloud, role: Role, program: impl Into<PathBuf>) {
 }
 
 fn lookup(cloud: &Cloud, role: Role) -> impl Fn(&str) -> Option<String> {
-    let environment = environment(cloud.deployment(), role);
+    let deployment = cloud.deployment();
+    let mut environment = environment(deployment, role);
+    // Lambda's own variable, which a binary gets from its process.
+    environment.insert("AWS_REGION".to_owned(), deployment.account.region.clone());
     move |name| environment.get(name).cloned()
 }
 
@@ -114,8 +121,9 @@ mod tests {
 
     use super::*;
 
+    // An operator's tool asks the function's configuration, which therefore tells the schemas.
     #[test]
-    fn a_function_is_given_no_variable_that_it_does_not_read() {
+    fn a_function_is_given_no_variable_that_neither_it_nor_an_operators_tool_reads() {
         for role in [Role::Processor, Role::Seeder, Role::Projector] {
             let given = environment(&Deployment::default(), role);
             let read = RefCell::new(BTreeSet::new());
@@ -128,6 +136,7 @@ mod tests {
                 Role::Seeder => drop(seeder::Config::from_lookup(lookup).unwrap()),
                 Role::Projector => drop(projector::Config::from_lookup(lookup).unwrap()),
             }
+            read.borrow_mut().insert(schema::FINGERPRINT_VARIABLE.to_owned());
             assert!(given.keys().all(|name| read.borrow().contains(name)), "{role:?}: {given:?}, {read:?}");
         }
     }

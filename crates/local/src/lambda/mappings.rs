@@ -175,7 +175,8 @@ fn send_to_failures_queue(services: &Services, discarded: Vec<Discarded>) {
     }
 }
 
-async fn run(function: &Function, event: String) -> Outcome {
+/// Invokes a function; a failure is logged.
+pub(super) async fn run(function: &Function, event: String) -> Outcome {
     match invoke(function, event.into_bytes()).await {
         Ok(response) => Outcome::Succeeded(read_response(&response)),
         Err(error @ FunctionError::TimedOut { .. }) => {

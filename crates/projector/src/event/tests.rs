@@ -35,7 +35,8 @@ fn event(records: Value) -> String {
 fn batch(text: &str) -> Batch {
     let mut deserializer = serde_json::Deserializer::from_str(text);
     let event: StreamEvent = serde_path_to_error::deserialize(&mut deserializer).unwrap();
-    event.into_batch()
+    let Input::Batch(batch) = event.into_input() else { panic!("{text} is a batch") };
+    batch
 }
 
 fn only(text: &str) -> Record {
@@ -76,7 +77,7 @@ fn an_event_that_was_a_value_before_reads_the_same() {
     let text = event(json!([record("INSERT", &image(&item(BODIES[2])))]));
     let value: Value = serde_json::from_str(&text).unwrap();
     let from_value: StreamEvent = serde_json::from_value(value).unwrap();
-    assert_eq!(from_value.into_batch(), batch(&text));
+    assert_eq!(from_value.into_input(), Input::Batch(batch(&text)));
 }
 
 #[test]
@@ -153,7 +154,7 @@ fn an_entry_of_the_go_system_is_older_where_it_is_inserted_and_unexpected_where_
 }
 
 #[test]
-fn a_removal_changes_nothing_whatever_its_record_holds_or_lacks() {
+fn a_removal_by_time_to_live_is_told_from_every_other_whatever_its_record_holds_or_lacks() {
     let image = image(&item(BODIES[1]));
     for change in [
         json!({ "SequenceNumber": "5" }),
@@ -162,11 +163,32 @@ fn a_removal_changes_nothing_whatever_its_record_holds_or_lacks() {
         json!({ "SequenceNumber": "abc" }),
         json!({}),
     ] {
-        let user = json!({ "type": "Service", "principalId": "dynamodb.amazonaws.com" });
-        let removal = json!([{ "eventName": "REMOVE", "userIdentity": user, "dynamodb": change }]);
-        assert_eq!(only(&event(removal)).change, Change::Removed, "{change}");
+        for (user, expected) in [
+            (json!({ "type": "Service", "principalId": "dynamodb.amazonaws.com" }), Change::Expired),
+            (json!({ "type": "Service", "principalId": "somebody.else" }), Change::UnexpectedRemove),
+            (Value::Null, Change::UnexpectedRemove),
+        ] {
+            let removal = json!([{ "eventName": "REMOVE", "userIdentity": user, "dynamodb": change }]);
+            assert_eq!(only(&event(removal)).change, expected, "{user} {change}");
+        }
     }
-    assert_eq!(only(&event(json!([{ "eventName": "REMOVE" }]))).change, Change::Removed);
+    assert_eq!(only(&event(json!([{ "eventName": "REMOVE" }]))).change, Change::UnexpectedRemove);
+}
+
+#[test]
+fn the_schedules_event_is_a_tick_and_records_without_a_shard_are_no_batch() {
+    let input = |text: &str| serde_json::from_str::<StreamEvent>(text).unwrap().into_input();
+    assert_eq!(input(r#"{"tick":true}"#), Input::Tick);
+    assert_eq!(input(r#"{"Records":[{"eventName":"REMOVE"}]}"#), Input::WithoutShard);
+    assert_eq!(input(r#"{"Records":[]}"#), Input::Batch(Batch { shard_id: String::new(), records: vec![] }));
+}
+
+#[test]
+fn a_fold_may_read_the_payload_that_an_image_holds() {
+    let record = only(&event(json!([record("INSERT", &image(&item(BODIES[2])))])));
+    let Change::Appended(entry) = record.change else { panic!("it is an entry") };
+    let payload = entry.payload.read().expect("a typed payload");
+    assert_eq!(payload["x"].to_string(), r#"[1.5,-1e+100,true,{"é":[]}]"#);
 }
 
 #[test]

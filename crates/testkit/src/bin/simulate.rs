@@ -97,7 +97,8 @@ fn simulate(options: &Options) -> ExitCode {
             let seconds = started.elapsed().as_secs_f64();
             println!(
                 "{} schedules hold in {seconds:.0} s, {:.0} a second: {} messages, {} invocations, {} calls, {} faults, \
-                 {} in the DLQ, {} stream records discarded and announced",
+                 {} in the DLQ, {} stream records discarded and announced, {} ticks, {} alerts, {} digests, \
+                 {} transactions that met",
                 options.schedules,
                 options.schedules as f64 / seconds,
                 totals.messages,
@@ -106,6 +107,10 @@ fn simulate(options: &Options) -> ExitCode {
                 totals.faults,
                 totals.dead,
                 totals.discarded,
+                totals.ticks,
+                totals.alerts,
+                totals.digests,
+                totals.conflicts,
             );
             ExitCode::SUCCESS
         }

@@ -11,10 +11,10 @@ use ledger::{
     alert::AlertMessage,
     metric::Datum,
     ports::{Refusal, Tables},
-    projection::Counts,
+    projection::Sums,
 };
 use processor::process;
-use projector::{Batch, Report, Settings, project};
+use projector::{Batch, Input, Kept, Report, Settings, project, tick};
 
 use super::{Answer, Call, Fault, Kind, PortStub, ready};
 use crate::memory::projections::MemoryProjections;
@@ -22,7 +22,7 @@ use crate::memory::projections::MemoryProjections;
 /// What a call of a real table may take.
 const BUDGET_MS: u64 = 60_000;
 /// No item of the projections may be larger, whatever tenants send.
-pub const PROJECTION_BYTES_MAX: usize = 10 * 1024;
+pub const PROJECTION_BYTES_MAX: usize = 16 * 1024;
 
 /// Makes the calls of a stub.
 pub trait Aws {
@@ -40,25 +40,25 @@ impl<T: Tables> Aws for &T {
     }
 }
 
-/// What the projector calls: a table in memory, and services that keep what they are given.
+/// What the projector calls: a table in memory, and services that keep what they are given; and what its process keeps.
 #[derive(Default)]
 pub struct ProjectorAws {
     pub projections: MemoryProjections,
     /// With the time at which each left.
     pub alerts: Vec<(u64, AlertMessage)>,
     pub puts: Vec<Vec<Datum>>,
-    pub failures: Vec<String>,
+    pub kept: Kept,
 }
 
 impl Aws for ProjectorAws {
     async fn make(&mut self, now_ms: u64, call: Call) -> Answer {
         match call {
             Call::ReadProjections(keys) => return Answer::Found(self.projections.read(&keys)),
+            Call::Query { pk, after } => return Answer::Page(Ok(self.projections.query(&pk, after.as_deref()))),
             Call::Update(update) => return Answer::Updated(self.projections.update(update)),
-            Call::Transact(updates) => return Answer::Transacted(self.projections.transact(updates)),
+            Call::Transact(transaction) => return Answer::Transacted(self.projections.transact(now_ms, transaction)),
             Call::Publish(message) => self.alerts.push((now_ms, message)),
             Call::Put(data) => self.puts.push(data),
-            Call::Send(body) => self.failures.push(body),
             Call::Insert(..) | Call::Read(..) | Call::Sleep => unreachable!("the projector does not {}", call.name()),
         }
         Answer::Done(Ok(()))
@@ -76,6 +76,8 @@ pub struct Driver<A> {
     /// The calls made so far: the kind of each, and how many parts it had.
     pub calls: Vec<(Kind, usize)>,
     plan: Vec<Planned>,
+    /// Invocations begun so far.
+    invocations: u64,
 }
 
 /// A fault, and the calls that it meets.
@@ -102,7 +104,7 @@ impl Planned {
 
 impl<A: Aws> Driver<A> {
     pub fn new(aws: A, now_ms: u64) -> Self {
-        Self { aws, now_ms, call_ms: 0, ms_per_kib: 0, calls: Vec::new(), plan: Vec::new() }
+        Self { aws, now_ms, call_ms: 0, ms_per_kib: 0, calls: Vec::new(), plan: Vec::new(), invocations: 0 }
     }
 
     /// Lets coming calls of a kind go wrong; they are numbered from 1. What is returned can be made more precise.
@@ -132,6 +134,9 @@ impl<A: Aws> Driver<A> {
     ) -> Vec<F::Output> {
         let start = |code: C| {
             let stub = PortStub::default();
+            // No two invocations have a token in common.
+            stub.state().token = self.invocations << 32;
+            self.invocations += 1;
             (stub.clone(), Box::pin(code(stub)))
         };
         let mut running: Vec<_> = codes.into_iter().map(start).collect();
@@ -250,34 +255,68 @@ impl<T: Tables> Driver<&T> {
 }
 
 impl Driver<ProjectorAws> {
-    /// The counts as they stand in the table.
-    pub fn projection(&self) -> Counts {
-        self.aws.projections.projection()
+    /// What the read models hold.
+    pub fn sums(&self) -> Sums {
+        Sums::of_items(self.aws.projections.items().values())
     }
 
     /// Projects one batch; `None` where the invocation crashes.
     pub fn project(&mut self, settings: &Settings, batch: Batch, timeout_ms: u64) -> Option<Report> {
-        self.project_all(settings, vec![batch], timeout_ms, &[0], |_, _| {}).pop()
+        self.invoke(settings, Input::Batch(batch), timeout_ms)
     }
 
-    /// Projects batches at the same time, in invocations that make their calls by `turns`. `before` happens just before
-    /// each call.
-    pub fn project_all(
+    /// Announces what is pending; `None` where the invocation crashes.
+    pub fn tick(&mut self, settings: &Settings, timeout_ms: u64) -> Option<Report> {
+        self.invoke(settings, Input::Tick, timeout_ms)
+    }
+
+    /// Runs invocations at the same time, each in a process that has just started; they make their calls by `turns`.
+    /// `before` happens just before each call.
+    pub fn invoke_all(
         &mut self,
         settings: &Settings,
-        batches: Vec<Batch>,
+        inputs: Vec<Input>,
+        timeout_ms: u64,
+        turns: &[usize],
+        before: impl FnMut(&mut MemoryProjections, &Call),
+    ) -> Vec<Report> {
+        let inputs = inputs.into_iter().map(|input| (Kept::default(), input)).collect();
+        self.run_projector(settings, inputs, timeout_ms, turns, before).into_iter().map(|(report, _)| report).collect()
+    }
+
+    /// Runs one invocation in the process that ran the last one, or in a new one after a crash.
+    fn invoke(&mut self, settings: &Settings, input: Input, timeout_ms: u64) -> Option<Report> {
+        let kept = std::mem::take(&mut self.aws.kept);
+        let (report, kept) = self.run_projector(settings, vec![(kept, input)], timeout_ms, &[0], |_, _| {}).pop()?;
+        self.aws.kept = kept;
+        Some(report)
+    }
+
+    fn run_projector(
+        &mut self,
+        settings: &Settings,
+        inputs: Vec<(Kept, Input)>,
         timeout_ms: u64,
         turns: &[usize],
         mut before: impl FnMut(&mut MemoryProjections, &Call),
-    ) -> Vec<Report> {
+    ) -> Vec<(Report, Kept)> {
         let deadline_ms = self.now_ms + timeout_ms;
-        let code =
-            |batch| async move |stub: PortStub| project(&stub.of_projector(), settings, batch, deadline_ms).await;
+        let code = |(mut kept, input)| {
+            async move |stub: PortStub| {
+                let ports = stub.of_projector();
+                let report = match input {
+                    Input::Batch(batch) => project(&ports, settings, &mut kept, batch, deadline_ms).await,
+                    Input::Tick => tick(&ports, settings, &mut kept, deadline_ms).await,
+                    Input::WithoutShard => unreachable!("without a shard there is nothing to project"),
+                };
+                (report, kept)
+            }
+        };
         let before = async |aws: &mut ProjectorAws, call: &Call| before(&mut aws.projections, call);
-        let reports = ready(self.run(batches.into_iter().map(code), turns, before));
+        let outputs = ready(self.run(inputs.into_iter().map(code), turns, before));
         assert!(self.now_ms <= deadline_ms, "G12: an answer comes before the deadline");
         let bytes = self.aws.projections.item_bytes_max;
         assert!(bytes <= PROJECTION_BYTES_MAX, "G12: an item has {bytes} bytes");
-        reports
+        outputs
     }
 }

@@ -20,14 +20,21 @@ pub(super) use g4_no_poison::{check_queues, refused_content};
 pub(super) use g5_group_isolation::Excuses;
 pub use g7_isolation::View;
 pub(super) use g7_isolation::{check_non_interference, view};
-pub(super) use g9_projections::{check_counts, check_report};
+pub(super) use g9_projections::{check_list, check_report};
+pub(super) use g10_alerts::Lease;
 pub(super) use g12_bounded_work::{check_calls, check_deadline};
 use ledger::{
-    Attribute, EntryKey, FailureClass, Item, entry::attribute, ids::KEY_SEPARATOR, item::text_of, ports::Table,
+    Attribute, EntryKey, FailureClass, Item,
+    entry::attribute,
+    ids::KEY_SEPARATOR,
+    item::text_of,
+    ports::Table,
+    projection::{EntrySummary, Verdict, keys::ProjectionKey},
 };
 
-use self::g10_alerts::AlertBook;
+use self::{g9_projections::Counted, g10_alerts::AlertBook};
 use super::recipe::Recipe;
+use crate::clause::hold;
 
 /// A message the queue has taken.
 #[derive(Debug)]
@@ -55,6 +62,21 @@ struct Appended {
     is_removed: bool,
 }
 
+/// What one invocation of the projector has done so far.
+#[derive(Debug, Default)]
+pub(super) struct Progress {
+    /// A call went wrong, or it was ended.
+    pub is_disturbed: bool,
+    /// Entries.
+    committed: BTreeMap<Verdict, u64>,
+    measured: BTreeMap<Verdict, u64>,
+    /// Records that cannot be read, and those of which DynamoDB refuses what some model makes of them.
+    unreadable: u64,
+    refused: u64,
+    /// As it wrote it last.
+    pub lease: Option<Lease>,
+}
+
 /// Tenant and event id, as the key of a claim has them.
 type Identity = String;
 
@@ -65,22 +87,28 @@ pub(super) struct Expectations {
     by_id: BTreeMap<String, usize>,
     claims: BTreeMap<Identity, Vec<Claimed>>,
     entries: BTreeMap<Identity, Vec<Appended>>,
-    /// Sequence numbers of unreadable records that the failures queue has.
-    reported: BTreeSet<String>,
     metric_tenants: BTreeSet<String>,
-    /// Entries by status, in the metrics that were put.
-    measured_events: f64,
+    /// Items of read models that DynamoDB refuses.
+    refused_items: BTreeSet<ProjectionKey>,
+    counted: Counted,
     alerts: AlertBook,
 }
 
 impl Expectations {
-    pub(super) fn new(alert_window_ms: u64) -> Self {
-        Self { alerts: AlertBook::new(alert_window_ms), ..Self::default() }
+    pub(super) fn new(refused_items: BTreeSet<ProjectionKey>) -> Self {
+        Self { refused_items, ..Self::default() }
     }
 
-    /// Digests that have left.
-    pub(super) fn digests(&self) -> u64 {
-        self.alerts.digests
+    /// Alerts and digests that have left.
+    pub(super) fn messages_sent(&self) -> (u64, u64) {
+        (self.alerts.alerts, self.alerts.digests)
+    }
+
+    /// An entry was appended for a message.
+    pub(super) fn check_type(&self, message: usize, entry: &EntrySummary) {
+        let expected = self.messages[message].recipe.counted_type();
+        let counted = entry.counted_type();
+        hold!(G9, counted == expected, "{:?} counts under {counted}, not {expected}", entry.key);
     }
 
     pub(super) fn accept(&mut self, recipe: &Recipe, message_id: String, sequence_number: String, sent_ms: u64) {

@@ -4,10 +4,12 @@ use std::{collections::BTreeMap, fmt, ops::Range};
 
 use clap::{Args, builder::PossibleValuesParser};
 use fastrand::Rng;
+use ledger::projection::Projection;
 use strum::VariantArray as _;
 
 use super::{
     fault::Rates,
+    hours::{WITH_HOURS, WITHOUT_HOURS},
     recipe::{CROWD, Recipe, Stamp, TENANTS},
 };
 use crate::ports::Fault;
@@ -57,8 +59,16 @@ pub struct Scenario {
     pub acts: Vec<(u64, Act)>,
     pub rates: Rates,
     pub outages: Vec<Outage>,
-    /// From here on nothing fails.
+    /// From here on nothing fails but SNS and CloudWatch.
     pub healed_ms: u64,
+    /// What DynamoDB refuses in the projections table, whenever it comes.
+    pub refused: Option<Refused>,
+    /// The projector's read models; deployments go from the one list to the other, and back.
+    pub models: [&'static [Projection]; 2],
+    /// Its item collection lies in several shards of the stream.
+    pub hot_tenant: Option<&'static str>,
+    /// Clocks of the projector's processes are up to so much before or behind.
+    pub clock_offset_ms_max: i64,
     pub claim_ttl_days: u64,
     pub entry_ttl_days: u64,
     pub alert_window_ms: u64,
@@ -113,12 +123,36 @@ pub enum Act {
     RepeatBatch,
 }
 
-/// A time in which a function fails whatever it does.
+/// A time in which a function fails whatever it does, or a service whatever it is asked.
 #[derive(Clone, Copy, Debug)]
 pub struct Outage {
-    pub of: Function,
+    pub of: Failing,
     pub from_ms: u64,
+    /// `u64::MAX` where it never ends.
     pub until_ms: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failing {
+    Function(Function),
+    /// SNS, or CloudWatch: it refuses, or it does not answer as long as one waits.
+    Sns {
+        is_hanging: bool,
+    },
+    CloudWatch {
+        is_hanging: bool,
+    },
+}
+
+/// What DynamoDB takes for the fault of a tenant's content, whatever is tried.
+#[derive(Clone, Copy, Debug)]
+pub enum Refused {
+    /// The items of one model: the transaction is cancelled, and says which item is at fault.
+    Item { tenant: &'static str, model: Projection },
+    /// The same, and the whole request is refused without a word.
+    Request { tenant: &'static str, model: Projection },
+    /// The item of the tenant's alert pending.
+    Pending { tenant: &'static str },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -139,7 +173,7 @@ pub struct Cuts {
     /// Leave out what operators do
     #[arg(long = "without-acts", requires = "seed")]
     pub has_no_acts: bool,
-    /// Leave out outages
+    /// Leave out outages, and what DynamoDB refuses for its content
     #[arg(long = "without-outages", requires = "seed")]
     pub has_no_outages: bool,
     /// Leave out a tenant
@@ -191,6 +225,7 @@ impl Scenario {
         }
         if cuts.has_no_outages {
             scenario.outages.clear();
+            scenario.refused = None;
         }
         scenario
     }
@@ -225,8 +260,10 @@ impl Scenario {
                 acts.push((now_ms + DAY_MS + HOUR_MS / 2, Act::Sweep));
                 now_ms += DAY_MS + HOUR_MS + random.u64(..HOUR_MS);
             }
-            let before = if is_crowded { &[] } else { &sends[..] };
-            sends.push(draw_send(random, number, now_ms, tenants, sizes, before));
+            sends.push(match is_crowded {
+                true => draw_send_of_crowd(random, number, now_ms, sizes),
+                false => draw_send(random, number, now_ms, tenants, sizes, &sends),
+            });
         }
         // Two tenants at least, whatever was drawn.
         let has_one = |sends: &[Send]| sends.iter().all(|send| send.recipe.owner() == sends[0].recipe.owner());
@@ -244,8 +281,28 @@ impl Scenario {
             // Each delivery that nothing disturbs acknowledges one message at least.
             _ => (pick(random, &LARGEST_MS) * 1_000_000 / largest_bytes, RECEIVES_MAX + count),
         };
-        let healed_ms = outages.iter().map(|outage| outage.until_ms).chain([end_ms]).max().unwrap_or(end_ms);
+        let functions = outages.iter().filter(|outage| matches!(outage.of, Failing::Function(_)));
+        let healed_ms = functions.map(|outage| outage.until_ms).fold(end_ms, u64::max);
+        let models = match random.u8(..8) {
+            0 => [WITHOUT_HOURS, WITH_HOURS],
+            1 => [WITH_HOURS, WITHOUT_HOURS],
+            _ => [WITHOUT_HOURS; 2],
+        };
+        let refused = (random.u8(..12) == 0).then(|| {
+            let tenant = *pick(random, tenants);
+            let model = *pick(random, WITHOUT_HOURS);
+            *pick(
+                random,
+                &[Refused::Item { tenant, model }, Refused::Request { tenant, model }, Refused::Pending { tenant }],
+            )
+        });
+        let hot_tenant = (random.u8(..8) == 0).then(|| *pick(random, tenants));
+        let clock_offset_ms_max = if random.u8(..8) == 0 { 3_000 } else { 0 };
         Self {
+            refused,
+            models,
+            hot_tenant,
+            clock_offset_ms_max,
             regime,
             start_ms,
             sends,
@@ -291,6 +348,16 @@ impl Sizes {
 }
 
 impl Scenario {
+    /// Whether the second deployment has a read model that the first has not.
+    pub fn brings_a_model(&self) -> bool {
+        self.models[1].len() > self.models[0].len()
+    }
+
+    /// When SNS takes no messages.
+    pub(super) fn sns_outage(&self) -> Option<&Outage> {
+        self.outages.iter().find(|outage| matches!(outage.of, Failing::Sns { .. }))
+    }
+
     /// Whether anything decides which of two messages of one id comes first.
     pub fn has_ids_in_two_groups(&self) -> bool {
         let id = |send: &Send| send.recipe.kind.has_identity().then_some((send.recipe.tenant, send.recipe.event_id));
@@ -308,7 +375,7 @@ fn draw_acts(random: &mut Rng, start_ms: u64, end_ms: u64, acts: &mut Vec<(u64, 
         (Act::Delete, 2),
         (Act::PutAlien, 2),
         (Act::PutOlder, 2),
-        (Act::Deploy, 2),
+        (Act::Deploy, 3),
         (Act::RestartPoller, 3),
         (Act::RepeatBatch, 4),
     ] {
@@ -320,17 +387,25 @@ fn draw_acts(random: &mut Rng, start_ms: u64, end_ms: u64, acts: &mut Vec<(u64, 
 
 fn draw_outages(random: &mut Rng, regime: Regime, start_ms: u64, end_ms: u64) -> Vec<Outage> {
     let mut outages = Vec::new();
-    let mut add = |random: &mut Rng, of, lengths_ms: &[u64]| {
+    let mut add = |random: &mut Rng, of: Failing, lengths_ms: &[u64]| {
         let from_ms = random.u64(start_ms..=end_ms);
-        outages.push(Outage { of, from_ms, until_ms: from_ms + pick(random, lengths_ms) });
+        outages.push(Outage { of, from_ms, until_ms: from_ms.saturating_add(*pick(random, lengths_ms)) });
     };
     if regime == Regime::Unbounded && random.u8(..8) == 0 {
-        add(random, Function::Processor, &[MINUTE_MS, 10 * MINUTE_MS, 40 * MINUTE_MS]);
+        add(random, Failing::Function(Function::Processor), &[MINUTE_MS, 10 * MINUTE_MS, 40 * MINUTE_MS]);
     }
     // Seldom longer than the mapping keeps a record.
     match random.u8(..64) {
-        0..=2 => add(random, Function::Projector, &[5 * MINUTE_MS, 40 * MINUTE_MS]),
-        3 => add(random, Function::Projector, &[2 * HOUR_MS, 23 * HOUR_MS, 30 * HOUR_MS]),
+        0..=2 => add(random, Failing::Function(Function::Projector), &[5 * MINUTE_MS, 40 * MINUTE_MS]),
+        3 => add(random, Failing::Function(Function::Projector), &[2 * HOUR_MS, 23 * HOUR_MS, 30 * HOUR_MS]),
+        _ => {}
+    }
+    let is_hanging = random.bool();
+    match random.u8(..64) {
+        0..=2 => add(random, Failing::Sns { is_hanging }, &[10 * MINUTE_MS, 40 * MINUTE_MS]),
+        3 => add(random, Failing::Sns { is_hanging }, &[2 * HOUR_MS, 25 * HOUR_MS]),
+        4 => add(random, Failing::Sns { is_hanging: false }, &[u64::MAX]),
+        5..=7 => add(random, Failing::CloudWatch { is_hanging }, &[MINUTE_MS, 40 * MINUTE_MS]),
         _ => {}
     }
     outages
@@ -372,6 +447,16 @@ fn draw_send(
             let recipe = Recipe::draw(random, at_ms, tenants, filler_bytes);
             Send::new(random, number, at_ms, recipe)
         }
+    }
+}
+
+/// A new event of a tenant of the crowd, mostly an INVALID one, so that they do not all get an alert in one window.
+fn draw_send_of_crowd(random: &mut Rng, number: usize, at_ms: u64, sizes: Sizes) -> Send {
+    let tenant = [CROWD[number % CROWD.len()]];
+    let drawn = draw_send(random, number, at_ms, &tenant, sizes, &[]);
+    match drawn.recipe.failure() {
+        None if random.u8(..8) > 0 => draw_send_of_crowd(random, number, at_ms, sizes),
+        _ => drawn,
     }
 }
 

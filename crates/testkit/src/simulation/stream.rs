@@ -28,6 +28,8 @@ pub(super) struct Logged {
     pub shard: usize,
     pub sequence_number: String,
     pub meaning: Meaning,
+    pub tenant: String,
+    pub written_ms: u64,
     /// As Lambda hands it on.
     pub json: String,
     /// A committed transaction has passed it.
@@ -45,12 +47,14 @@ pub(super) struct Stream {
     next_number: u64,
     /// When the latest record of an item appears.
     latest_ms: BTreeMap<(String, String), u64>,
+    /// DynamoDB has split its item collection by sort key.
+    hot_tenant: Option<&'static str>,
 }
 
 impl Stream {
     /// Two shards; their ids are their numbers.
-    pub(super) fn new() -> Self {
-        Self { shards: vec![None, None], next_number: 1_000, ..Self::default() }
+    pub(super) fn new(hot_tenant: Option<&'static str>) -> Self {
+        Self { shards: vec![None, None], next_number: 1_000, hot_tenant, ..Self::default() }
     }
 
     pub(super) fn shard_id(shard: usize) -> String {
@@ -71,7 +75,7 @@ impl Stream {
         self.next_number += random.u64(1..20);
         let sequence_number = self.next_number.to_string();
         let (tenant, sk) = key_of(&item);
-        let shard = self.leaf(&tenant);
+        let shard = self.leaf(&tenant, &sk);
         let mut record = json!({
             "eventID": format!("event-{sequence_number}"),
             "eventName": event_name,
@@ -98,7 +102,16 @@ impl Stream {
             // The mapping copies it about; its number is enough to find it again.
             record: Value::String(sequence_number.clone()),
         };
-        self.log.push(Logged { shard, sequence_number, meaning, json, is_counted: false, is_discarded: false });
+        self.log.push(Logged {
+            shard,
+            sequence_number,
+            meaning,
+            tenant,
+            written_ms,
+            json,
+            is_counted: false,
+            is_discarded: false,
+        });
         (shard, offered)
     }
 
@@ -127,9 +140,11 @@ impl Stream {
         (parent, children)
     }
 
-    /// The open shard of a partition.
-    fn leaf(&self, tenant: &str) -> usize {
-        let mut hash = tenant.bytes().fold(7, |hash: usize, byte| hash.wrapping_mul(31) + usize::from(byte));
+    /// The open shard of an item.
+    fn leaf(&self, tenant: &str, sk: &str) -> usize {
+        let sk = if self.hot_tenant == Some(tenant) { sk } else { "" };
+        let bytes = tenant.bytes().chain(sk.bytes());
+        let mut hash = bytes.fold(7, |hash: usize, byte| hash.wrapping_mul(31) + usize::from(byte));
         let mut shard = hash % 2;
         while let Some(children) = self.shards[shard] {
             hash /= 2;

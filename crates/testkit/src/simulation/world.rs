@@ -23,24 +23,28 @@ use cloudsim::{
 };
 use fastrand::Rng;
 use ledger::{
-    Attribute, FailureClass, Item, Message,
+    Attribute, FailureClass, Item, Message, TenantId, Timestamp,
     entry::{Status, attribute},
     ids::KEY_SEPARATOR,
     item::{text_of, whole_number},
     metric_tenants::TenantBudget,
     ports::{Inserted, Refusal, Table, Tables},
-    projection::{EntrySummary, keys::ProjectionKey, update::Transacted},
+    projection::{
+        EntrySummary, Projection,
+        keys::{ModelKey, ProjectionKey},
+        update::{Transaction, Write},
+    },
 };
 use processor::process;
-use projector::{StreamEvent, StreamResponse, project};
+use projector::{Input, Kept, StreamEvent, StreamResponse, project};
 use serde_json::{Value, json};
 
 use super::{
     checks::{
-        Excuses, Expectations, View, check_calls, check_counts, check_deadline, check_queues, check_report,
-        identity_of, refused_content, view,
+        Excuses, Expectations, Lease, Progress, View, check_calls, check_deadline, check_list, check_queues,
+        check_report, identity_of, refused_content, view,
     },
-    scenario::{Act, Cuts, FAULTY_INVOCATIONS_MAX, Function, Regime, Scenario, pick},
+    scenario::{Act, Cuts, FAULTY_INVOCATIONS_MAX, Failing, Function, Refused, Regime, Scenario, pick},
     stream::{Change, Meaning, REMOVE, Stream},
 };
 use crate::{
@@ -63,6 +67,21 @@ const STALL_MS_MAX: u64 = 200_000;
 /// An answer for want of time comes no earlier than this before the deadline: the margin that the processor keeps, and
 /// the least time that it begins a call with.
 const TIME_LEFT_MS_MAX: u64 = 2_100;
+const DAY_MS: u64 = 86_400_000;
+/// Days of a tenant that DynamoDB refuses, from the first: longer than any schedule.
+const REFUSED_DAYS: u64 = 5;
+/// How often the schedule ticks.
+const TICK_MS: u64 = 60_000;
+/// While nothing is pending one tick in so many is made, and one in so many while SNS takes nothing: each takes the
+/// simulation's time.
+const IDLE_TICKS: u8 = 32;
+const VAIN_TICKS: u8 = 16;
+/// When all is quiet, ticks go on for so long beyond a window, while anything is pending.
+const TICKING_MS_MAX: u64 = 10 * TICK_MS;
+/// For so long a process takes the list of read models that it has read for true, and leaves CloudWatch alone.
+const KEPT_MS: u64 = 60_000;
+/// What clocks differ by at most.
+const CLOCKS_DIFFER_MS_MAX: u64 = 6_000;
 /// More means that the world does not come to rest.
 const STEPS_MAX: u64 = 300_000;
 
@@ -75,7 +94,11 @@ pub struct Totals {
     pub faults: u64,
     pub dead: u64,
     pub discarded: u64,
+    pub ticks: u64,
+    pub alerts: u64,
     pub digests: u64,
+    /// Transactions that met an item which another one was changing.
+    pub conflicts: u64,
     /// The same for the same seed.
     pub hash: u64,
 }
@@ -90,6 +113,8 @@ pub struct Ending {
 enum Event {
     Send(usize),
     Act(Act),
+    /// A minute has passed.
+    Tick,
     /// A mapping has something to do.
     Wake,
     /// A call takes effect.
@@ -98,6 +123,8 @@ enum Event {
         context: Rc<Batch>,
         call: Call,
         then: Then,
+        /// The transaction that keeps others from its items until then.
+        held: Option<u64>,
     },
     /// A call is answered.
     Answered {
@@ -132,13 +159,26 @@ enum Then {
 #[derive(Debug, Default)]
 struct Batch {
     messages: Vec<usize>,
-    /// Sequence numbers of stream records.
+    /// Sequence numbers of stream records; a tick has none.
     records: Vec<String>,
+    started_ms: u64,
+    /// Of the projector: how many deployments were before its own.
+    generation: usize,
+    progress: Rc<RefCell<Progress>>,
 }
 
 enum Ended {
     Processed(process::Report),
-    Projected(project::Report),
+    Projected(project::Report, Box<Kept>),
+}
+
+/// A process of the projector, between two invocations.
+#[derive(Default)]
+struct Process {
+    kept: Box<Kept>,
+    clock_offset_ms: i64,
+    /// When anything went wrong in it last.
+    disturbed_ms: Option<u64>,
 }
 
 struct Invocation {
@@ -149,10 +189,16 @@ struct Invocation {
     /// Nobody waits for the answer of a twin, or of one that is believed dead.
     mapping_id: Option<u64>,
     deadline_ms: u64,
+    /// Of the projector, without what it keeps: the code has that.
+    process: Process,
+    /// Lambda has no more use for its process.
+    is_lost: bool,
     calls: usize,
     is_faulty: bool,
     is_stalled: bool,
     excuses: Excuses,
+    /// Identities of statements that a request held which was refused for its content.
+    sent_singly: BTreeSet<String>,
     /// Identities whose statements are refused as long as it runs, as where a partition is too busy.
     refused: BTreeSet<String>,
 }
@@ -179,6 +225,17 @@ pub(super) struct World<'t> {
     faulty_left: usize,
     is_ready_indexed: bool,
     is_cold: bool,
+    /// Processes of the projector that wait for an invocation.
+    processes: Vec<Process>,
+    /// Deployments so far.
+    generation: usize,
+    /// When the last was at work that was started before the last deployment.
+    older_ms: u64,
+    /// When the last invocation was started that has committed anything.
+    committing_ms: Option<u64>,
+    refused_request: BTreeSet<ProjectionKey>,
+    /// When ticks end at the latest; not known while anything else happens.
+    ticks_until_ms: Option<u64>,
     revalidated: BTreeSet<(String, String)>,
     aliens: u64,
     expectations: Expectations,
@@ -202,7 +259,10 @@ impl Totals {
         self.faults += other.faults;
         self.dead += other.dead;
         self.discarded += other.discarded;
+        self.ticks += other.ticks;
+        self.alerts += other.alerts;
         self.digests += other.digests;
+        self.conflicts += other.conflicts;
     }
 }
 
@@ -233,9 +293,18 @@ impl<'t> World<'t> {
         for shard in 0..2 {
             stream_mapping.add_shard(&Stream::shard_id(shard), None);
         }
+        let (refused_keys, refused_request) = refused_keys(&scenario);
+        let mut projections = MemoryProjections::default();
+        let refused_items = refused_keys.union(&refused_request).cloned().collect();
+        projections.refused_keys = refused_keys;
         Self {
-            expectations: Expectations::new(scenario.alert_window_ms),
-            scenario,
+            expectations: Expectations::new(refused_items),
+            processes: Vec::new(),
+            generation: 0,
+            older_ms: 0,
+            committing_ms: None,
+            refused_request,
+            ticks_until_ms: None,
             random,
             now_ms: start_ms,
             agenda: BTreeMap::new(),
@@ -247,8 +316,9 @@ impl<'t> World<'t> {
             queue_mapping: queue_mapping.expect("a mapping"),
             stream_mapping,
             tables: MemoryTables::default(),
-            projections: MemoryProjections::default(),
-            stream: Stream::new(),
+            projections,
+            stream: Stream::new(scenario.hot_tenant),
+            scenario,
             invocations: BTreeMap::new(),
             next_invocation: 0,
             faulty_left: FAULTY_INVOCATIONS_MAX,
@@ -270,6 +340,8 @@ impl<'t> World<'t> {
         for (at_ms, act) in self.scenario.acts.clone() {
             self.schedule(at_ms, Event::Act(act));
         }
+        let first_tick_ms = self.scenario.start_ms + self.random.u64(..TICK_MS);
+        self.schedule(first_tick_ms, Event::Tick);
         let mut steps = 0;
         while let Some(((now_ms, ..), event)) = self.agenda.pop_first() {
             steps += 1;
@@ -310,12 +382,16 @@ impl<'t> World<'t> {
         match event {
             Event::Send(at) => self.send(at),
             Event::Act(act) => self.act(act),
+            Event::Tick => self.tick(),
             Event::Wake => {
                 self.next_wake_ms = None;
                 self.is_queue_stirred = true;
                 self.is_stream_stirred = true;
             }
-            Event::Effect { invocation, context, call, then } => self.take_effect(invocation, &context, call, then),
+            Event::Effect { invocation, context, call, then, held } => {
+                held.into_iter().for_each(|held| self.projections.end(held));
+                self.take_effect(invocation, &context, call, then);
+            }
             Event::Answered { invocation, answer } => self.answer(invocation, answer),
             Event::Timeout(invocation) => self.time_out(invocation),
             Event::Appear(change) => self.appear(*change),
@@ -372,12 +448,39 @@ impl<'t> World<'t> {
         if self.scenario.regime == Regime::Budgeted {
             self.expectations.check_order();
         }
-        check_counts(&self.stream, &self.projections);
-        self.expectations.check_bounds(self.scenario.metric_places_max, &self.projections);
-        if self.totals.faults == 0 && self.scenario.acts.is_empty() && self.scenario.outages.is_empty() {
-            self.expectations.check_told_once(&self.stream, &self.projections);
+        self.expectations.check_models(&self.stream, &self.projections);
+        let settled_ms = self.older_ms + KEPT_MS + CLOCKS_DIFFER_MS_MAX;
+        if self.committing_ms.is_some_and(|started_ms| started_ms >= settled_ms) {
+            check_list(&self.projections, self.models_of(self.generation));
         }
-        self.totals.digests = self.expectations.digests();
+        self.expectations.check_announced(&self.scenario, &self.projections);
+        self.expectations.check_bounds(self.scenario.metric_places_max, &self.projections);
+        (self.totals.alerts, self.totals.digests) = self.expectations.messages_sent();
+    }
+
+    fn models_of(&self, generation: usize) -> &'static [Projection] {
+        self.scenario.models[generation % 2]
+    }
+}
+
+/// Keys whose every write DynamoDB refuses, and those that make it refuse a whole request.
+fn refused_keys(scenario: &Scenario) -> (BTreeSet<ProjectionKey>, BTreeSet<ProjectionKey>) {
+    let tenant_id = |tenant: &str| TenantId::parse(tenant).expect("a tenant");
+    let of_model = |tenant: &str, model: &Projection| {
+        let key = |day: u64| {
+            let day = Timestamp::from_epoch_ms(scenario.start_ms + day * DAY_MS).expect("this century");
+            let (tenant_id, model, day) = (tenant_id(tenant), model.id(), day.day().to_owned());
+            ModelKey { tenant_id, model, day, suffix: String::new() }.key()
+        };
+        (0..REFUSED_DAYS).map(key).collect()
+    };
+    match &scenario.refused {
+        None => (BTreeSet::new(), BTreeSet::new()),
+        Some(Refused::Item { tenant, model }) => (of_model(tenant, model), BTreeSet::new()),
+        Some(Refused::Request { tenant, model }) => (BTreeSet::new(), of_model(tenant, model)),
+        Some(Refused::Pending { tenant }) => {
+            (BTreeSet::from([ProjectionKey::pending(&tenant_id(tenant))]), BTreeSet::new())
+        }
     }
 }
 

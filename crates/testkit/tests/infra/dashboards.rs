@@ -34,6 +34,7 @@ fn every_metric_on_dashboards_and_alarms_is_one_that_is_emitted() {
     let rate = terraform.block("resource", "aws_cloudwatch_metric_alarm.invalid_rate");
     let metrics = list(&rate["metric_query"]).iter().flat_map(|query| list(&query["metric"]));
     watched.extend(metrics.map(|metric| Shown::new(metric, "metric_name")));
+    watched.push(Shown::new(&terraform.block("resource", "aws_cloudwatch_metric_alarm.no_tick"), "metric_name"));
     assert!(watched.len() > 10);
     watched.iter().for_each(|metric| metric.check("alarms.tf"));
 }

@@ -1,5 +1,5 @@
-//! The contract between the code and what Terraform deploys: names, keys, environment variables, rights, limits, and
-//! the metrics on dashboards and alarms. Terraform's values are compared with those of [`cloudsim::deployment`], which
+//! The contract between the code and what Terraform deploys: names, keys, environment variables, rights, limits, the
+//! schedule, and the metrics on dashboards and alarms. Terraform's values are compared with those of [`cloudsim::deployment`], which
 //! the local cloud creates. `infra/test` checks the Terraform by itself.
 
 mod dashboards;
@@ -10,21 +10,26 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
     path::{Path, PathBuf},
+    process::Command,
 };
 
 use cloudsim::{
     admission::{
         Destination, DestinationConfig, FilterCriteria, LookedUp, MAPPING_RULES, MappingSettings, ScalingConfig, check,
     },
-    deployment::{Deployment, Role, TTL_ATTRIBUTE},
+    deployment::{Deployment, Role, Schedule, TTL_ATTRIBUTE},
     sqs::{QueueAttributes, Sqs},
 };
-use ledger::metric::NAMESPACE;
+use ledger::{
+    metric::NAMESPACE,
+    schema::{FINGERPRINT_VARIABLE, fingerprint},
+};
 use serde_json::{Value, json};
 use terraform::{Terraform, Variables};
 
 const ROLES: [Role; 3] = [Role::Processor, Role::Seeder, Role::Projector];
 
+// Besides, Lambda tells the region, and operators' tools read by which schemas a deployment judges.
 #[test]
 fn terraform_sets_the_variables_that_the_functions_read_and_no_others() {
     let terraform = deployed();
@@ -36,8 +41,22 @@ fn terraform_sets_the_variables_that_the_functions_read_and_no_others() {
             set.get(name).cloned()
         };
         settings(role, lookup).unwrap();
-        assert_eq!(set.keys().cloned().collect::<BTreeSet<_>>(), read.into_inner(), "{role:?}");
+        let mut expected = read.into_inner();
+        expected.remove(projector::config::REGION);
+        if role != Role::Seeder {
+            assert_eq!(set[FINGERPRINT_VARIABLE], terraform.local("schemas"), "{role:?}");
+            expected.insert(FINGERPRINT_VARIABLE.to_owned());
+        }
+        assert_eq!(set.keys().cloned().collect::<BTreeSet<_>>(), expected, "{role:?}");
     }
+}
+
+#[test]
+fn the_fingerprint_that_the_build_writes_is_that_of_the_schemas_in_the_code() {
+    let printed = Command::new(root().join("infra/schemas-fingerprint")).output().expect("bash");
+    assert!(printed.status.success(), "{printed:?}");
+    assert_eq!(String::from_utf8(printed.stdout).unwrap(), format!("{}\n", fingerprint()));
+    assert!(source("infra/build").contains("infra/schemas-fingerprint >bin/schemas\n"));
 }
 
 #[test]
@@ -46,7 +65,8 @@ fn variables_default_to_what_the_functions_do_without_them() {
     for role in [Role::Processor, Role::Projector] {
         let set = environment(&terraform, role);
         // Names of resources are no variables.
-        let needed = |name: &str| set.get(name).filter(|value| value.starts_with("aws_")).cloned();
+        let is_needed = |name: &str| name == projector::config::PROJECT || set[name].starts_with("aws_");
+        let needed = |name: &str| set.get(name).filter(|_| is_needed(name)).cloned();
         assert_eq!(settings(role, |name| set.get(name).cloned()), settings(role, needed), "{role:?}");
     }
     let project = terraform.block("variable", "project")["default"].clone();
@@ -134,6 +154,39 @@ fn mappings_and_time_limits_are_those_of_the_deployment() {
 }
 
 #[test]
+fn the_schedule_is_that_of_the_deployment() {
+    let terraform = deployed();
+    let rule = terraform.block("resource", "aws_cloudwatch_event_rule.tick");
+    let target = terraform.block("resource", "aws_cloudwatch_event_target.tick");
+    know(&rule, "name description schedule_expression");
+    know(&target, "rule arn input retry_policy");
+    assert_eq!(target["rule"], "aws_cloudwatch_event_rule.tick.name");
+    let expression = text(&rule["schedule_expression"]);
+    let minutes = expression.strip_prefix("rate(").and_then(|rate| rate.strip_suffix(" minute)"));
+    // Lambda tries by its own settings what it took from the schedule.
+    let lambda = terraform.block("resource", "aws_lambda_function_event_invoke_config.projector");
+    know(&lambda, "function_name maximum_event_age_in_seconds maximum_retry_attempts");
+    for retries in [&target["retry_policy"][0], &lambda] {
+        let limit = |name: &str| u32::try_from(number(&retries[name]).expect("a limit")).unwrap();
+        let schedule = Schedule {
+            name: text(&rule["name"]),
+            every_minutes: minutes.expect("a rate in minutes").parse().unwrap(),
+            function_arn: arn_of(&terraform, &text(&target["arn"])),
+            input: target["input"].clone(),
+            event_age_max_seconds: limit("maximum_event_age_in_seconds"),
+            retries_max: limit("maximum_retry_attempts"),
+        };
+        assert_eq!(schedule, Deployment::default().tick());
+    }
+    let permission = terraform.block("resource", "aws_lambda_permission.tick");
+    for function_name in [&lambda["function_name"], &permission["function_name"]] {
+        assert_eq!(named(&terraform, &text(function_name)), Deployment::default().function_name(Role::Projector));
+    }
+    assert_eq!(permission["action"], "lambda:InvokeFunction");
+    assert_eq!(permission["source_arn"], "aws_cloudwatch_event_rule.tick.arn");
+}
+
+#[test]
 fn everything_of_the_go_system_but_its_role_lives_on_under_its_name() {
     let (here, go) = (deployed(), Terraform::read("infra/tests/go-system", Variables::Default));
     let moved: BTreeMap<String, String> =
@@ -207,16 +260,20 @@ const RIGHTS: [Rights; 3] = [
     },
     Rights {
         role: Role::Projector,
-        ports: &["projections", "alerts", "cloudwatch", "failures"],
+        ports: &["projections", "alerts", "cloudwatch"],
         mapping_actions: &[
             "dynamodb:DescribeStream",
             "dynamodb:GetRecords",
             "dynamodb:GetShardIterator",
             "dynamodb:ListStreams",
+            // To the on-failure destination.
+            "sqs:SendMessage",
         ],
         resources: &[
             ("dynamodb:BatchGetItem", &["aws_dynamodb_table.projections.arn"]),
+            ("dynamodb:Query", &["aws_dynamodb_table.projections.arn"]),
             ("dynamodb:UpdateItem", &["aws_dynamodb_table.projections.arn"]),
+            ("dynamodb:DeleteItem", &["aws_dynamodb_table.projections.arn"]),
             ("dynamodb:", &["aws_dynamodb_table.events.stream_arn"]),
             ("sns:", &["aws_sns_topic.alerts.arn"]),
             ("sqs:", &["aws_sqs_queue.projector_failures.arn"]),
@@ -231,18 +288,18 @@ const RIGHTS: [Rights; 3] = [
     },
 ];
 
-/// The right a call of the SDK needs ("Actions, resources, and condition keys", IAM reference). Transactions have no
-/// right of their own, and `INSERT` is the only statement sent.
-const ACTIONS: [(&str, &str); 9] = [
-    ("batch_execute_statement", "dynamodb:PartiQLInsert"),
-    ("batch_get_item", "dynamodb:BatchGetItem"),
-    ("update_item", "dynamodb:UpdateItem"),
-    ("transact_write_items", "dynamodb:UpdateItem"),
-    ("publish", "sns:Publish"),
-    ("put_metric_data", "cloudwatch:PutMetricData"),
-    ("send_message", "sqs:SendMessage"),
-    ("send_message_batch", "sqs:SendMessage"),
-    ("get_queue_url", "sqs:GetQueueUrl"),
+/// The rights a call of the SDK needs ("Actions, resources, and condition keys", IAM reference). A transaction has those
+/// of its writes, which update and delete, and `INSERT` is the only statement sent.
+const ACTIONS: [(&str, &[&str]); 9] = [
+    ("batch_execute_statement", &["dynamodb:PartiQLInsert"]),
+    ("batch_get_item", &["dynamodb:BatchGetItem"]),
+    ("query", &["dynamodb:Query"]),
+    ("update_item", &["dynamodb:UpdateItem"]),
+    ("transact_write_items", &["dynamodb:UpdateItem", "dynamodb:DeleteItem"]),
+    ("publish", &["sns:Publish"]),
+    ("put_metric_data", &["cloudwatch:PutMetricData"]),
+    ("send_message_batch", &["sqs:SendMessage"]),
+    ("get_queue_url", &["sqs:GetQueueUrl"]),
 ];
 
 impl Rights {
@@ -254,9 +311,9 @@ impl Rights {
             assert!(!calls.is_empty(), "no calls found in {port}.rs");
             for call in calls {
                 let action = ACTIONS.iter().find(|(known, _)| *known == call);
-                let (_, action) =
+                let (_, actions) =
                     action.unwrap_or_else(|| panic!("{port}.rs calls {call}, whose right is not known here"));
-                needed.insert((*action).to_owned());
+                needed.extend(actions.iter().map(|&action| action.to_owned()));
             }
         }
         needed
@@ -276,9 +333,15 @@ fn each_role_may_do_what_its_function_calls_and_nothing_else() {
                 assert_eq!(texts(&statement["Resource"]), *expected, "{:?}: {action}", rights.role);
                 assert!(granted.insert(action.clone()), "{action} is granted twice");
             }
-            if texts(&statement["Resource"]).iter().any(|resource| resource.contains('*')) {
-                assert_eq!(statement["Condition"], json!({"StringEquals": {"cloudwatch:namespace": NAMESPACE}}));
-            }
+            let condition = match texts(&statement["Action"])[0].as_str() {
+                "cloudwatch:PutMetricData" => json!({"StringEquals": {"cloudwatch:namespace": NAMESPACE}}),
+                // No sums, marks or checkpoints.
+                "dynamodb:DeleteItem" => json!({"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["pending#*"]}}),
+                _ => Value::Null,
+            };
+            assert_eq!(statement["Condition"], condition, "{statement}");
+            let is_wide = texts(&statement["Resource"]).iter().any(|resource| resource.contains('*'));
+            assert!(!is_wide || !condition.is_null(), "{statement}");
         }
         assert_eq!(granted, rights.actions_needed(), "{:?}", rights.role);
     }

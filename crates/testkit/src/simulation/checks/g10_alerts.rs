@@ -1,124 +1,183 @@
-//! G10: what the checkpoint has passed was told of before, and alerts are bounded by the places in a window. Where nothing
-//! goes wrong, nothing is told, or measured, twice.
+//! G10: a message names the tenant of every INVALID entry that is counted, within a window and two minutes while SNS takes
+//! messages; what messages announce is what was counted, no more of it without an excuse; and each has its place in a window
+//! of the deployment before it leaves. Of metrics (G9): what is measured was committed before, and is measured once.
 
-use std::collections::BTreeMap;
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, BTreeSet},
+    rc::Rc,
+};
 
 use ledger::{
-    Attribute, FailureClass, TenantId,
-    alert::{ALERTS_PER_WINDOW_MAX, AlertGroup, AlertMessage, Cause},
+    Attribute, Item,
+    alert::{ALERTS_PER_WINDOW_MAX, AlertMessage, DIGEST_TENANTS_MAX, DIGESTS_PER_WINDOW_MAX, Pending},
     item::whole_number_of,
-    projection::{EntrySummary, Verdict, keys::ProjectionKey},
+    projection::Verdict,
 };
 use serde_json::Value;
 
 use super::{
-    super::stream::{Meaning, Stream},
-    Expectations,
+    super::scenario::{Refused, Scenario},
+    Expectations, Progress,
     g11_no_values::check_no_value,
 };
-use crate::{clause::hold, memory::projections::MemoryProjections};
+use crate::{
+    clause::{Clause, hold},
+    memory::projections::MemoryProjections,
+};
 
-/// From the decision that an alert leaves to its leaving, where nothing goes wrong.
-const LEAVING_MS_MAX: u64 = 5_000;
+/// Two minutes beyond the window, and what clocks may differ by.
+const NAMED_MS_MAX: u64 = 120_000 + 6_000;
+/// What is left of a lease whose holder died, and the time for which a process leaves SNS alone.
+const HEALING_MS: u64 = 120_000;
 
-/// What the topic has told so far.
+/// What is to be announced, and what was.
 #[derive(Debug, Default)]
 pub(super) struct AlertBook {
-    window_ms: u64,
-    last_ms: BTreeMap<AlertGroup, u64>,
-    last_digest_ms: Option<u64>,
-    alerts: u64,
+    tenants: BTreeMap<String, OfTenant>,
+    /// Tenants that had a message of their own, and digests, by the start of the window.
+    windows: BTreeMap<u64, (BTreeSet<String>, u64)>,
+    pub alerts: u64,
     pub digests: u64,
-    /// Entries that messages told of.
-    told: u64,
-    /// An alert of some group left less than a window after the one before.
-    is_repeated: bool,
-    /// Start of the window as it is stored, and the places that are taken in it.
-    stored_window: (u64, u64),
-    /// Places taken in all windows.
-    places: u64,
 }
 
-impl AlertBook {
-    pub(super) fn new(window_ms: u64) -> Self {
-        Self { window_ms, ..Self::default() }
-    }
-
-    /// Whether an alert for an INVALID entry left at most one window before it was judged, or later.
-    fn covers(&self, entry: &EntrySummary) -> bool {
-        let is_recent = |at_ms: u64| at_ms + self.window_ms > entry.ingested_at_ms;
-        self.last_ms.get(&AlertGroup::of(entry)).is_some_and(|&at_ms| is_recent(at_ms))
-            || self.last_digest_ms.is_some_and(is_recent)
-    }
+#[derive(Debug, Default)]
+struct OfTenant {
+    /// When its INVALID entries were counted.
+    counted_ms: Vec<u64>,
+    /// When messages left that name it.
+    named_ms: Vec<u64>,
+    /// Entries that they announce.
+    announced: u64,
+    /// The invocations that sent them.
+    by: Vec<Rc<RefCell<Progress>>>,
 }
 
 impl Expectations {
+    /// An INVALID entry of a tenant is counted.
+    pub(super) fn note(&mut self, now_ms: u64, tenant: &str) {
+        self.alerts.tenants.entry(tenant.to_owned()).or_default().counted_ms.push(now_ms);
+    }
+
     /// A message has left.
-    pub(crate) fn published(&mut self, now_ms: u64, message: &AlertMessage) {
+    pub(crate) fn published(&mut self, now_ms: u64, message: &AlertMessage, progress: &Rc<RefCell<Progress>>) {
         check_no_value("an alert", &message.subject);
         check_no_value("an alert", &message.body);
         assert!(!message.subject.is_empty());
         let body: Value = serde_json::from_str(&message.body).expect("an alert is JSON");
-        let number = |name: &str| body[name].as_u64().expect("an alert counts");
-        let book = &mut self.alerts;
-        book.told += number("count") + number("suppressed");
-        if body["kind"] == "digest" {
-            book.last_digest_ms = Some(now_ms);
-            book.digests += 1;
-            return;
+        let lease = progress.borrow().lease.clone();
+        let lease = lease.unwrap_or_else(|| Clause::G10.is_broken("a message leaves without the lease".to_owned()));
+        let (alerts, digests) = self.alerts.windows.entry(lease.window_ms).or_default();
+        let named = match body["kind"].as_str() {
+            Some("alert") => {
+                let tenant = body["tenant_id"].as_str().expect("a tenant");
+                hold!(G10, lease.tenants.contains(tenant), "an alert leaves that has no place in a window");
+                let is_first = alerts.insert(tenant.to_owned());
+                hold!(G10, is_first, "two alerts about {tenant} leave in one window");
+                self.alerts.alerts += 1;
+                vec![&body]
+            }
+            _ => {
+                *digests += 1;
+                hold!(G10, *digests <= lease.digests, "{digests} digests leave, and {} have places", lease.digests);
+                self.alerts.digests += 1;
+                body["tenants"].as_array().expect("a digest names tenants").iter().collect()
+            }
+        };
+        hold!(G10, named.len() <= DIGEST_TENANTS_MAX, "a message names {} tenants", named.len());
+        for part in named {
+            let tenant = part["tenant_id"].as_str().expect("a tenant");
+            let of_tenant = self.alerts.tenants.entry(tenant.to_owned()).or_default();
+            of_tenant.named_ms.push(now_ms);
+            of_tenant.announced += part["count"].as_u64().expect("a number");
+            of_tenant.by.push(progress.clone());
+            let (announced, counted) = (of_tenant.announced, of_tenant.counted_ms.len() as u64);
+            let is_excused = of_tenant.is_disturbed();
+            hold!(G10, announced <= counted || is_excused, "{announced} entries of {tenant} announced of {counted}");
         }
-        let before_ms = book.last_ms.insert(group_of(&body), now_ms);
-        book.is_repeated |= before_ms.is_some_and(|ms| ms + book.window_ms > now_ms + LEAVING_MS_MAX);
-        book.alerts += 1;
-        hold!(G10, book.alerts <= book.places, "{} alerts left, and {} places were taken", book.alerts, book.places);
     }
 
-    /// The projections have changed.
-    pub(crate) fn check_places(&mut self, projections: &MemoryProjections) {
-        let Some(item) = projections.get(&ProjectionKey::alert_windows()) else { return };
-        let [started_ms, alerts] = ["started_at", "alerts"].map(|name| whole_number_of(item, name).unwrap_or(0));
-        hold!(G10, alerts <= ALERTS_PER_WINDOW_MAX, "{alerts} places are taken in one window");
-        let (before_ms, before) = std::mem::replace(&mut self.alerts.stored_window, (started_ms, alerts));
-        self.alerts.places = self.alerts.places + alerts - if started_ms == before_ms { before } else { 0 };
-    }
-
-    /// An entry is counted.
-    pub(crate) fn check_covered(&self, entry: &EntrySummary) {
-        let is_covered = entry.verdict == Verdict::Ready || self.alerts.covers(entry);
-        hold!(G10, is_covered, "{entry:?} is counted, and no alert covers it");
-    }
-
-    /// All has come to rest, and nothing went wrong.
-    pub(crate) fn check_told_once(&self, stream: &Stream, projections: &MemoryProjections) {
-        let AlertBook { digests, told, is_repeated, .. } = self.alerts;
-        hold!(G10, !is_repeated, "two alerts of a group left in one window");
-        let verdicts = stream.log.iter().filter_map(|logged| match &logged.meaning {
-            Meaning::Appended(entry) => Some(entry.verdict),
-            _ => None,
-        });
-        let invalid = verdicts.clone().filter(|&verdict| verdict == Verdict::Invalid).count() as u64;
-        let held_back = projections.get(&ProjectionKey::alert_windows()).map_or(0, |item| {
-            let Some(Attribute::M(groups)) = item.get("groups") else { panic!("windows have groups") };
-            let of_groups = groups.values().filter_map(|group| group["suppressed"].as_u64());
-            of_groups.sum::<u64>() + whole_number_of(item, "suppressed").unwrap_or(0)
-        });
-        // Digests of two shards at the same time tell of the same.
-        hold!(G10, told + held_back == invalid || digests > 1, "{invalid} INVALID: {told} told, {held_back} held back");
-        let (measured, appended) = (self.measured_events, verdicts.count());
-        hold!(G9, measured as usize == appended, "{appended} entries are measured as {measured}");
+    /// All has come to rest.
+    pub(crate) fn check_announced(&self, scenario: &Scenario, projections: &MemoryProjections) {
+        let sns = scenario.sns_outage();
+        let is_denied = sns.is_some_and(|outage| outage.until_ms == u64::MAX);
+        let pending: BTreeMap<String, u64> = projections
+            .items()
+            .iter()
+            .filter(|(key, _)| key.pk.starts_with("pending#"))
+            .filter_map(|(_, item)| Pending::from_item(item))
+            .map(|pending| (pending.tenant_id.to_string(), pending.count()))
+            .collect();
+        hold!(G10, is_denied || pending.is_empty(), "{pending:?} stays pending");
+        for (tenant, of_tenant) in &self.alerts.tenants {
+            if matches!(scenario.refused, Some(Refused::Pending { tenant: refused }) if refused == tenant) {
+                hold!(G10, of_tenant.named_ms.is_empty(), "{tenant} is named, of whom nothing can be noted");
+                continue;
+            }
+            let counted = of_tenant.counted_ms.len() as u64;
+            let announced = of_tenant.announced + pending.get(tenant).unwrap_or(&0);
+            hold!(G10, announced >= counted, "{announced} entries of {tenant} announced of {counted}");
+            let is_excused = of_tenant.is_disturbed();
+            hold!(G10, announced == counted || is_excused, "{announced} entries of {tenant} announced of {counted}");
+            for &counted_ms in &of_tenant.counted_ms {
+                let latest_ms = |from_ms: u64| from_ms + scenario.alert_window_ms + NAMED_MS_MAX;
+                let healed_ms = counted_ms.max(scenario.healed_ms + HEALING_MS);
+                let from_ms = match sns {
+                    Some(sns) if latest_ms(healed_ms) > sns.from_ms && !is_denied => {
+                        healed_ms.max(sns.until_ms + HEALING_MS)
+                    }
+                    Some(_) if is_denied => continue,
+                    _ => healed_ms,
+                };
+                let is_named = of_tenant.named_ms.iter().any(|ms| (counted_ms..=latest_ms(from_ms)).contains(ms));
+                hold!(G10, is_named, "no message names {tenant}, with an entry counted at {counted_ms}");
+            }
+        }
     }
 }
 
-fn group_of(body: &Value) -> AlertGroup {
-    let text = |value: &Value| value.as_str().expect("a text").to_owned();
-    let cause = &body["cause"];
-    AlertGroup {
-        tenant_id: TenantId::from_stored(&text(&body["tenant_id"])).expect("a tenant"),
-        event_type: text(&body["event_type"]),
-        cause: Cause {
-            class: FailureClass::parse(&text(&cause["class"])).expect("a class").as_str(),
-            keyword: text(&cause["keyword"]),
-            pointer: text(&cause["pointer"]),
-        },
+impl OfTenant {
+    /// Whether something went wrong with an invocation that named it.
+    fn is_disturbed(&self) -> bool {
+        self.by.iter().any(|progress| progress.borrow().is_disturbed)
+    }
+}
+
+/// What an invocation has taken.
+#[derive(Clone, Debug)]
+pub(crate) struct Lease {
+    window_ms: u64,
+    tenants: BTreeSet<String>,
+    digests: u64,
+}
+
+impl Lease {
+    /// Reads the notifier's item, which an invocation has just written.
+    pub(crate) fn of(item: &Item) -> Self {
+        let tenants = match item.get("tenants") {
+            Some(Attribute::M(tenants)) => tenants.keys().cloned().collect::<BTreeSet<String>>(),
+            other => panic!("a window has {other:?} for tenants"),
+        };
+        let [window_ms, digests] = ["started_at", "digests"].map(|name| whole_number_of(item, name).expect("a number"));
+        let alerts = tenants.len();
+        hold!(G10, alerts <= ALERTS_PER_WINDOW_MAX, "{alerts} tenants have alerts in one window");
+        hold!(G10, digests <= DIGESTS_PER_WINDOW_MAX as u64, "{digests} digests have places in one window");
+        Self { window_ms, tenants, digests }
+    }
+}
+
+impl Progress {
+    /// Metrics were put: of what was committed before, and once.
+    pub(super) fn measure(&mut self, verdict: Verdict, entries: u64) {
+        let measured = self.measured.entry(verdict).or_default();
+        *measured += entries;
+        let committed = self.committed.get(&verdict).copied().unwrap_or(0);
+        hold!(G9, *measured <= committed, "{measured} entries are measured as {verdict:?}, of {committed}");
+    }
+
+    /// An invocation ends in which nothing went wrong, and CloudWatch took what it was given.
+    pub(crate) fn check_measured(&self) {
+        let Self { committed, measured, .. } = self;
+        hold!(G9, measured == committed, "{committed:?} was committed, and {measured:?} measured");
     }
 }

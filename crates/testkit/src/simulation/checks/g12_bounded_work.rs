@@ -1,25 +1,31 @@
 //! G12: calls are bounded, every invocation answers before its deadline, and neither metrics nor items grow with the
 //! number of tenants.
 
-use ledger::metric::{Datum, Metric, dimension};
+use ledger::{
+    metric::{Datum, Metric, dimension},
+    projection::Verdict,
+};
 
-use super::{super::scenario::Function, Expectations, g11_no_values::check_no_value};
+use super::{super::scenario::Function, Expectations, Progress, g11_no_values::check_no_value};
 use crate::{clause::hold, memory::projections::MemoryProjections, ports::PROJECTION_BYTES_MAX};
 
 /// Calls of one invocation, pauses and all attempts included. A processor that is refused everything makes about seven
 /// for a request that it gives up, of which it has one for each group with a large body.
 const PROCESSOR_CALLS_MAX: usize = 80;
 const PROJECTOR_CALLS_MAX: usize = 400;
+/// A tick reads 64 partitions.
+const TICK_CALLS_MAX: usize = 1_000;
 
 impl Expectations {
     /// Metrics were put.
-    pub(crate) fn measured(&mut self, data: &[Datum]) {
-        let events = data.iter().map(|datum| &datum.sample).filter(|sample| {
-            let names: Vec<&str> = sample.dimensions.iter().map(|(name, _)| name.as_str()).collect();
-            sample.name == Metric::Events.name() && names == [dimension::STATUS]
-        });
-        self.measured_events +=
-            events.flat_map(|sample| &sample.values).map(|(value, count)| value * *count as f64).sum::<f64>();
+    pub(crate) fn measured(&mut self, data: &[Datum], progress: &mut Progress) {
+        for sample in data.iter().map(|datum| &datum.sample).filter(|sample| sample.name == Metric::Events.name()) {
+            let [(name, status)] = sample.dimensions.as_slice() else { continue };
+            if name == dimension::STATUS {
+                let entries = sample.values.iter().map(|(value, count)| *value as u64 * count).sum();
+                progress.measure(Verdict::parse(status).expect("a status"), entries);
+            }
+        }
         for (name, value) in data.iter().flat_map(|datum| &datum.sample.dimensions) {
             check_no_value("a dimension", value);
             if name == dimension::TENANT_ID {
@@ -37,9 +43,10 @@ impl Expectations {
     }
 }
 
-pub(crate) fn check_calls(of: Function, calls: usize) {
+pub(crate) fn check_calls(of: Function, is_tick: bool, calls: usize) {
     let calls_max = match of {
         Function::Processor => PROCESSOR_CALLS_MAX,
+        Function::Projector if is_tick => TICK_CALLS_MAX,
         Function::Projector => PROJECTOR_CALLS_MAX,
     };
     hold!(G12, calls <= calls_max, "{of:?} makes more than {calls_max} calls");

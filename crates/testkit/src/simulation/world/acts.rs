@@ -74,6 +74,9 @@ impl World<'_> {
             Act::Deploy => {
                 self.is_ready_indexed = !self.is_ready_indexed;
                 self.is_cold = true;
+                self.generation += 1;
+                self.processes.clear();
+                self.older_ms = self.now_ms;
             }
             Act::RestartPoller => {
                 self.stream_mapping.forget_invocations();
@@ -127,6 +130,6 @@ impl World<'_> {
         let end = self.random.usize(start + 1..=of_shard.len());
         let mut records: Vec<String> = of_shard[start..end].iter().map(|&at| log[at].sequence_number.clone()).collect();
         self.random.shuffle(&mut records);
-        self.start_projector(None, records);
+        self.start_projector(None, records, None);
     }
 }

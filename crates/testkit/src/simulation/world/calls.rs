@@ -1,12 +1,33 @@
 //! Calls of the code under test: what goes wrong with each, when it takes effect, and what is answered when. What takes
 //! effect is held against the contract at once.
 
+use ledger::projection::update::{Transacted, Updated};
+
 use super::*;
+use crate::simulation::scenario::Outage;
+
+/// One query in so many takes time, and may go wrong: a tick makes 64 in a row.
+const SLOW_QUERIES: u8 = 32;
 
 impl World<'_> {
     pub(super) fn is_out(&self, function: Function) -> bool {
-        let is_on = |from_ms, until_ms| (from_ms..until_ms).contains(&self.now_ms);
-        self.scenario.outages.iter().any(|outage| outage.of == function && is_on(outage.from_ms, outage.until_ms))
+        self.failing().any(|failing| failing == Failing::Function(function))
+    }
+
+    /// What fails now whatever it does.
+    pub(super) fn failing(&self) -> impl Iterator<Item = Failing> {
+        let is_on = |outage: &&Outage| (outage.from_ms..outage.until_ms).contains(&self.now_ms);
+        self.scenario.outages.iter().filter(is_on).map(|outage| outage.of)
+    }
+
+    /// Whether the service that is called refuses everything, or says nothing for as long as one waits.
+    fn outage_of_service(&self, call: &Call) -> Option<bool> {
+        self.failing().find_map(|failing| match (failing, call) {
+            (Failing::Sns { is_hanging }, Call::Publish(_)) | (Failing::CloudWatch { is_hanging }, Call::Put(_)) => {
+                Some(is_hanging)
+            }
+            _ => None,
+        })
     }
 
     pub(super) fn fault_of_invocation(&mut self) -> Option<Fault> {
@@ -47,9 +68,23 @@ impl World<'_> {
         Some(fault)
     }
 
-    pub(super) fn begin(&mut self, id: u64, call: Call, budget_ms: u64) {
+    /// Begins a call. Returns the answer where it is there at once.
+    pub(super) fn begin(&mut self, id: u64, call: Call, budget_ms: u64) -> Option<Answer> {
         self.totals.calls += 1;
+        let number = self.totals.calls;
+        if let Some(is_hanging) = self.outage_of_service(&call) {
+            self.note("call", id, || format!("{} in an outage", call.name()));
+            let after_ms = if is_hanging { budget_ms } else { self.random.u64(2..30).min(budget_ms) };
+            let answer = call.refused(Refusal::transient("ServiceUnavailable"));
+            self.schedule(self.now_ms + after_ms, Event::Answered { invocation: id, answer });
+            return None;
+        }
         let refused = self.invocations[&id].refused_parts(&call);
+        if matches!(call, Call::Query { .. }) && self.random.u8(..SLOW_QUERIES) > 0 {
+            self.count_call(id);
+            let context = self.invocations[&id].batch.clone();
+            return Some(self.apply(id, &context, call));
+        }
         let fault = if refused.is_empty() { self.fault_of_call(id, &call) } else { Some(Fault::SomeRefused) };
         let code =
             *pick(&mut self.random, &["ThrottlingError", "InternalServerError", "AccessDenied", "BrandNewError"]);
@@ -64,12 +99,12 @@ impl World<'_> {
             Some(_) => self.choose(&call),
         };
         let is_lasting = self.random.bool();
+        self.count_call(id);
         let invocation = self.invocations.get_mut(&id).expect("it runs");
-        invocation.calls += 1;
-        check_calls(invocation.of, invocation.calls);
         if let Some(fault) = fault {
             self.totals.faults += 1;
             invocation.is_faulty = true;
+            invocation.batch.progress.borrow_mut().is_disturbed = true;
             invocation.is_stalled |= fault == Fault::Stalls;
             match fault {
                 Fault::SomeRefused | Fault::SomeAnswersLost => {
@@ -78,8 +113,12 @@ impl World<'_> {
                         invocation.refused.clone_from(&invocation.excuses.identities);
                     }
                 }
-                // The statements are then sent one by one, which changes nothing.
-                Fault::RefusedAsContent => {}
+                // The statements are then sent one by one, as if in one request.
+                Fault::RefusedAsContent => {
+                    if let Call::Insert(table, items) = &call {
+                        invocation.sent_singly.extend(items.iter().map(|item| identity_of(*table, item)));
+                    }
+                }
                 _ => invocation.excuses.is_any = true,
             }
         }
@@ -97,7 +136,10 @@ impl World<'_> {
                 (Some((budget_ms, deadline())), self.random.bool().then_some((budget_ms, Then::Silence)))
             }
             None => (None, Some((takes_ms, Then::Answer))),
-            Some(Fault::CrashBefore) => return self.crash(id),
+            Some(Fault::CrashBefore) => {
+                self.crash(id);
+                return None;
+            }
             Some(Fault::CrashAfter) => (None, Some((takes_ms.min(budget_ms), Then::Crash))),
             Some(Fault::Refused) => (Some((latency_ms, call.refused(Refusal::transient(code)))), None),
             Some(Fault::RefusedAsContent) => (Some((latency_ms, call.refused(Refusal::Content))), None),
@@ -117,9 +159,31 @@ impl World<'_> {
         if let Some((after_ms, answer)) = answered {
             self.schedule(self.now_ms + after_ms, Event::Answered { invocation: id, answer });
         }
-        if let Some((after_ms, then)) = effect {
-            self.schedule(self.now_ms + after_ms, Event::Effect { invocation: id, context, call, then });
-        }
+        let (after_ms, then) = effect?;
+        let held = match (&call, &then, fault) {
+            // A transaction keeps others from its items while it is made. One that nobody hears of is on its way, and
+            // what is slow is the way.
+            (Call::Transact(transaction), Then::Answer | Then::AnswerAfter { .. } | Then::Crash, None)
+            | (Call::Transact(transaction), Then::AnswerAfter { .. } | Then::Crash, _) => {
+                let is_held = self.projections.begin(number, transaction);
+                self.totals.conflicts += u64::from(!is_held);
+                if !is_held && fault.is_none() {
+                    let answer = self.apply(id, &context, call);
+                    self.schedule(self.now_ms + after_ms, Event::Answered { invocation: id, answer });
+                    return None;
+                }
+                is_held.then_some(number)
+            }
+            _ => None,
+        };
+        self.schedule(self.now_ms + after_ms, Event::Effect { invocation: id, context, call, then, held });
+        None
+    }
+
+    fn count_call(&mut self, id: u64) {
+        let invocation = self.invocations.get_mut(&id).expect("it runs");
+        invocation.calls += 1;
+        check_calls(invocation.of, invocation.batch.is_tick(), invocation.calls);
     }
 
     /// What the bytes that a call of the processor carries, there and back, take of its time.
@@ -165,44 +229,58 @@ impl World<'_> {
 
     /// Does what a call asks for.
     fn apply(&mut self, id: u64, context: &Batch, call: Call) -> Answer {
+        if context.generation < self.generation {
+            self.older_ms = self.now_ms;
+        }
         match call {
             Call::Insert(table, items) => Answer::Inserted(Ok(self.insert(id, context, table, items))),
             Call::Read(table, keys) => Answer::Found(ready(self.tables.read(table, keys, 0))),
             Call::ReadProjections(keys) => Answer::Found(self.projections.read(&keys)),
+            Call::Query { pk, after } => Answer::Page(Ok(self.projections.query(&pk, after.as_deref()))),
             Call::Update(update) => {
+                let is_notifier = update.key == ProjectionKey::notifier();
                 let answer = self.projections.update(update);
-                self.expectations.check_places(&self.projections);
+                if is_notifier && answer == Ok(Updated::Done) {
+                    let item = self.projections.get(&ProjectionKey::notifier()).expect("it was written");
+                    context.progress.borrow_mut().lease = Some(Lease::of(item));
+                }
                 Answer::Updated(answer)
             }
-            Call::Transact(updates) => {
-                let before = self.checkpoint(context);
-                let answer = self.projections.transact(updates);
-                if answer == Ok(Transacted::Done) {
-                    let after = self.checkpoint(context);
-                    self.expectations.passed(&mut self.stream, &context.records, &before, &after);
-                }
-                self.expectations.check_places(&self.projections);
-                Answer::Transacted(answer)
-            }
+            Call::Transact(transaction) => Answer::Transacted(self.transact(context, transaction)),
             Call::Publish(message) => {
-                self.expectations.published(self.now_ms, &message);
+                self.expectations.published(self.now_ms, &message, &context.progress);
                 Answer::Done(Ok(()))
             }
             Call::Put(data) => {
-                self.expectations.measured(&data);
-                Answer::Done(Ok(()))
-            }
-            Call::Send(body) => {
-                self.expectations.reported(&body, &self.stream);
+                self.expectations.measured(&data, &mut context.progress.borrow_mut());
                 Answer::Done(Ok(()))
             }
             Call::Sleep => Answer::Done(Ok(())),
         }
     }
 
+    fn transact(&mut self, context: &Batch, transaction: Transaction) -> Result<Transacted, Refusal> {
+        let mut keys = transaction.writes.iter().map(Write::key);
+        let moves_checkpoint = keys.next().is_some_and(|key| key.sk == "checkpoint");
+        if keys.any(|key| self.refused_request.contains(key)) {
+            return Err(Refusal::Content);
+        }
+        let (before, made) = (self.checkpoint(context), self.projections.transactions);
+        let answer = self.projections.transact(self.now_ms, transaction);
+        // Under a token that is known nothing more is made.
+        if moves_checkpoint && self.projections.transactions > made {
+            let (after, models) = (self.checkpoint(context), self.models_of(context.generation));
+            let progress = &mut context.progress.borrow_mut();
+            let (stream, records) = (&mut self.stream, &context.records);
+            self.expectations.passed(self.now_ms, stream, records, models, (before, after), progress);
+            self.committing_ms = Some(context.started_ms).max(self.committing_ms);
+        }
+        answer
+    }
+
     fn insert(&mut self, id: u64, context: &Batch, table: Table, items: Vec<Item>) -> Vec<Inserted> {
         let answers = ready(self.tables.insert(table, items.clone(), 0)).expect("the code sends what DynamoDB takes");
-        let requested = items.iter().map(|item| identity_of(table, item)).collect();
+        let requested: BTreeSet<String> = items.iter().map(|item| identity_of(table, item)).collect();
         let mut appended = Vec::new();
         for (item, answer) in items.into_iter().zip(&answers) {
             match (answer, table) {
@@ -220,6 +298,7 @@ impl World<'_> {
         }
         // Where nobody waits for it any more, something went wrong before.
         if let Some(invocation) = self.invocations.get(&id) {
+            let requested = &invocation.sent_singly | &requested;
             self.expectations.check_prefix(&appended, &context.messages, &requested, &invocation.excuses);
         }
         answers

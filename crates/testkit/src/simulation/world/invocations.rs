@@ -1,5 +1,7 @@
 //! Invocations of the two functions: what the mappings start, how each runs from call to call, and how it ends.
 
+use ledger::alert::Origin;
+
 use super::*;
 
 impl World<'_> {
@@ -55,7 +57,7 @@ impl World<'_> {
         }
         let messages: Vec<Message> = invocation.messages.into_iter().map(message).collect();
         let batch = messages.iter().map(|message| self.expectations.find(&message.message_id)).collect();
-        let batch = Rc::new(Batch { messages: batch, records: Vec::new() });
+        let batch = Rc::new(Batch { messages: batch, started_ms: self.now_ms, ..Batch::default() });
         if fault == Some(Fault::Twin) {
             self.start_processor(None, messages.clone(), batch.clone(), fault);
         }
@@ -75,7 +77,7 @@ impl World<'_> {
             is_ready_indexed: self.is_ready_indexed,
         };
         let stub = PortStub::with_seed(self.random.u64(..));
-        let deadline_ms = self.now_ms + u64::from(Role::Processor.timeout_seconds()) * 1_000;
+        let deadline_ms = self.deadline_ms(Role::Processor);
         let is_cold = std::mem::take(&mut self.is_cold) || fault == Some(Fault::ColdStart);
         let code = {
             let stub = stub.clone();
@@ -87,7 +89,11 @@ impl World<'_> {
                 Ended::Processed(process::process(&ports, settings, &messages, deadline_ms).await)
             }
         };
-        self.start(Function::Processor, mapping_id, stub, Box::pin(code), batch, deadline_ms);
+        self.start(Invocation::new(Function::Processor, mapping_id, stub, Box::pin(code), batch, deadline_ms));
+    }
+
+    fn deadline_ms(&self, role: Role) -> u64 {
+        self.now_ms + u64::from(role.timeout_seconds()) * 1_000
     }
 
     fn invoke_projector(&mut self, invocation: StreamInvocation) {
@@ -100,53 +106,97 @@ impl World<'_> {
         let number = |record: &Value| record.as_str().expect("a sequence number").to_owned();
         let records: Vec<String> = records.iter().map(number).collect();
         if fault == Some(Fault::Twin) {
-            self.start_projector(None, records.clone());
+            self.start_projector(None, records.clone(), fault);
         }
-        self.start_projector(Some(invocation.id), records);
+        self.start_projector(Some(invocation.id), records, fault);
     }
 
-    pub(super) fn start_projector(&mut self, mapping_id: Option<u64>, records: Vec<String>) {
-        let event: StreamEvent = serde_json::from_str(&self.stream.event(&records)).expect("an event of the stream");
-        let batch = Rc::new(Batch { messages: Vec::new(), records });
+    /// A minute has passed: the schedule invokes the projector, as long as anything is going on or pending.
+    pub(super) fn tick(&mut self) {
+        let is_pending = self.projections.items().keys().any(|key| key.pk.starts_with("pending#"));
+        let is_quiet = self.agenda.is_empty() && self.invocations.is_empty();
+        let sns_outage = self.scenario.sns_outage();
+        if is_quiet {
+            let back_ms = sns_outage.map_or(0, |outage| if outage.until_ms == u64::MAX { 0 } else { outage.until_ms });
+            let until_ms = self.now_ms.max(self.scenario.healed_ms).max(back_ms) + self.scenario.alert_window_ms;
+            let until_ms = *self.ticks_until_ms.get_or_insert(until_ms + TICKING_MS_MAX);
+            let is_denied = sns_outage.is_some_and(|outage| outage.until_ms == u64::MAX);
+            if !is_pending || is_denied || self.now_ms > until_ms {
+                return;
+            }
+        }
+        self.schedule(self.now_ms + TICK_MS, Event::Tick);
+        let one_in = match self.failing().any(|failing| matches!(failing, Failing::Sns { .. })) {
+            true => VAIN_TICKS,
+            false if is_pending => 1,
+            false => IDLE_TICKS,
+        };
+        if self.random.u8(..one_in) > 0 || self.is_out(Function::Projector) {
+            return;
+        }
+        self.totals.ticks += 1;
+        let fault = self.fault_of_invocation();
+        match fault {
+            Some(Fault::Throttled) => return self.note("throttled tick", 0, String::new),
+            Some(Fault::Twin) => self.start_projector(None, Vec::new(), fault),
+            _ => {}
+        }
+        self.start_projector(None, Vec::new(), fault);
+    }
+
+    /// Starts an invocation with a batch, or with a tick, in a process that waits for one or in a new one.
+    pub(super) fn start_projector(&mut self, mapping_id: Option<u64>, records: Vec<String>, fault: Option<Fault>) {
+        let input = match records.is_empty() {
+            true => Input::Tick,
+            false => {
+                let event: StreamEvent =
+                    serde_json::from_str(&self.stream.event(&records)).expect("an event of the stream");
+                event.into_input()
+            }
+        };
+        let is_cold = fault == Some(Fault::ColdStart) || self.processes.is_empty() || self.random.u8(..16) == 0;
+        let offset_ms_max = self.scenario.clock_offset_ms_max;
+        let mut process = match is_cold {
+            true => {
+                let clock_offset_ms = self.random.i64(-offset_ms_max..=offset_ms_max);
+                Process { clock_offset_ms, ..Process::default() }
+            }
+            false => self.processes.swap_remove(self.random.usize(..self.processes.len())),
+        };
         let settings = project::Settings {
+            models: self.models_of(self.generation),
             tenant_budget: TenantBudget::FirstCome { places_max: self.scenario.metric_places_max },
             alert_window_ms: self.scenario.alert_window_ms,
+            origin: Origin::default(),
         };
+        let (started_ms, generation) = (self.now_ms, self.generation);
+        let batch = Rc::new(Batch { records, started_ms, generation, ..Batch::default() });
         let stub = PortStub::with_seed(self.random.u64(..));
-        let deadline_ms = self.now_ms + u64::from(Role::Projector.timeout_seconds()) * 1_000;
+        let deadline_ms = self.deadline_ms(Role::Projector);
+        let stated_ms = deadline_ms.strict_add_signed(process.clock_offset_ms);
+        let mut kept = std::mem::take(&mut process.kept);
         let ports = stub.of_projector();
-        let code =
-            async move { Ended::Projected(project::project(&ports, &settings, event.into_batch(), deadline_ms).await) };
-        self.start(Function::Projector, mapping_id, stub, Box::pin(code), batch, deadline_ms);
+        let code = async move {
+            let report = match input {
+                Input::Batch(batch) => project::project(&ports, &settings, &mut kept, batch, stated_ms).await,
+                Input::Tick => project::tick(&ports, &settings, &mut kept, stated_ms).await,
+                Input::WithoutShard => unreachable!("each event names its shard"),
+            };
+            Ended::Projected(report, kept)
+        };
+        let mut invocation = Invocation::new(Function::Projector, mapping_id, stub, Box::pin(code), batch, deadline_ms);
+        invocation.process = process;
+        self.start(invocation);
     }
 
-    fn start(
-        &mut self,
-        of: Function,
-        mapping_id: Option<u64>,
-        stub: PortStub,
-        code: Pin<Box<dyn Future<Output = Ended>>>,
-        batch: Rc<Batch>,
-        deadline_ms: u64,
-    ) {
+    fn start(&mut self, invocation: Invocation) {
         let id = self.next_invocation;
         self.next_invocation += 1;
         self.totals.invocations += 1;
+        let Invocation { of, batch, mapping_id, deadline_ms, .. } = &invocation;
+        let deadline_ms = *deadline_ms;
         let words = || format!("{of:?} messages {:?} records {:?} for {mapping_id:?}", batch.messages, batch.records);
         self.note("start", id, words);
-        let invocation = Invocation {
-            of,
-            stub,
-            code,
-            batch,
-            mapping_id,
-            deadline_ms,
-            calls: 0,
-            is_faulty: false,
-            is_stalled: false,
-            excuses: Excuses::default(),
-            refused: BTreeSet::new(),
-        };
         self.invocations.insert(id, invocation);
         self.schedule(deadline_ms, Event::Timeout(id));
         self.step(id);
@@ -154,10 +204,16 @@ impl World<'_> {
 
     /// Lets an invocation run to its next call, or to its end.
     pub(super) fn step(&mut self, id: u64) {
-        let invocation = self.invocations.get_mut(&id).expect("it runs");
-        match invocation.stub.step(invocation.code.as_mut(), self.now_ms) {
-            ControlFlow::Continue((call, budget_ms)) => self.begin(id, call, budget_ms),
-            ControlFlow::Break(ended) => self.end(id, ended),
+        loop {
+            let invocation = self.invocations.get_mut(&id).expect("it runs");
+            let now_ms = self.now_ms.strict_add_signed(invocation.process.clock_offset_ms);
+            match invocation.stub.step(invocation.code.as_mut(), now_ms) {
+                ControlFlow::Continue((call, budget_ms)) => {
+                    let Some(answer) = self.begin(id, call, budget_ms) else { return };
+                    self.invocations[&id].stub.answer(answer);
+                }
+                ControlFlow::Break(ended) => return self.end(id, ended),
+            }
         }
     }
 
@@ -179,11 +235,24 @@ impl World<'_> {
                 let response = json!({ "batchItemFailures": failures });
                 self.complete_queue(mapping_id, &Outcome::Succeeded(Some(response)));
             }
-            Ended::Projected(report) => {
+            Ended::Projected(report, kept) => {
                 self.note("projected", id, || format!("{report:?}"));
-                let is_excused = invocation.excuses.is_any || invocation.is_faulty;
-                check_report(&report, is_excused);
-                let Some(mapping_id) = invocation.mapping_id else { return };
+                let Invocation { batch, mut process, excuses, is_faulty, is_lost, mapping_id, .. } = invocation;
+                let progress = batch.progress.borrow();
+                check_report(&report, excuses.is_any || is_faulty, &progress);
+                if progress.is_disturbed {
+                    process.disturbed_ms = Some(self.now_ms);
+                }
+                let is_left_alone = process.disturbed_ms.is_some_and(|ms| self.now_ms <= ms + KEPT_MS);
+                if !is_left_alone && !self.is_metrics_outage(batch.started_ms) {
+                    progress.check_measured();
+                }
+                if batch.generation < self.generation {
+                    self.older_ms = self.now_ms;
+                } else if !is_lost {
+                    self.processes.push(Process { kept, ..process });
+                }
+                let Some(mapping_id) = mapping_id else { return };
                 let outcome = match &report.outcome {
                     project::Outcome::Done => response(&StreamResponse::done()),
                     project::Outcome::FailedFrom(sequence) => response(&StreamResponse::failed_from(sequence)),
@@ -205,9 +274,11 @@ impl World<'_> {
         let Some(mut invocation) = self.invocations.remove(&id) else { return };
         check_deadline(false, invocation.is_stalled);
         self.note("time-out", id, String::new);
+        invocation.batch.progress.borrow_mut().is_disturbed = true;
         self.give_up(&invocation, &Outcome::TimedOut);
         if self.random.bool() {
             invocation.mapping_id = None;
+            invocation.is_lost = true;
             self.invocations.insert(id, invocation);
         }
     }
@@ -218,6 +289,15 @@ impl World<'_> {
             (Some(mapping_id), Function::Processor) => self.complete_queue(mapping_id, outcome),
             (Some(mapping_id), Function::Projector) => self.complete_stream(mapping_id, outcome),
         }
+    }
+
+    /// Whether CloudWatch takes, or took, nothing from an invocation that was started at a moment.
+    fn is_metrics_outage(&self, started_ms: u64) -> bool {
+        self.scenario.outages.iter().any(|outage| {
+            let until_ms = outage.until_ms.saturating_add(KEPT_MS + CLOCKS_DIFFER_MS_MAX);
+            let is_of_metrics = matches!(outage.of, Failing::CloudWatch { .. });
+            is_of_metrics && self.now_ms >= outage.from_ms && started_ms < until_ms
+        })
     }
 
     fn complete_queue(&mut self, mapping_id: u64, outcome: &Outcome) {
@@ -234,6 +314,40 @@ impl World<'_> {
         for discarded in discarded {
             self.discard(&discarded.sequence_numbers);
         }
+    }
+}
+
+impl Invocation {
+    fn new(
+        of: Function,
+        mapping_id: Option<u64>,
+        stub: PortStub,
+        code: Pin<Box<dyn Future<Output = Ended>>>,
+        batch: Rc<Batch>,
+        deadline_ms: u64,
+    ) -> Self {
+        Self {
+            of,
+            stub,
+            code,
+            batch,
+            mapping_id,
+            deadline_ms,
+            process: Process::default(),
+            is_lost: false,
+            calls: 0,
+            is_faulty: false,
+            is_stalled: false,
+            excuses: Excuses::default(),
+            sent_singly: BTreeSet::new(),
+            refused: BTreeSet::new(),
+        }
+    }
+}
+
+impl Batch {
+    pub(super) fn is_tick(&self) -> bool {
+        self.messages.is_empty() && self.records.is_empty()
     }
 }
 
