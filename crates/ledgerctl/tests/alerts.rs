@@ -1,6 +1,6 @@
 //! `ledgerctl alerts` against the local cloud, on which no function runs that would announce what is pending.
 
-use std::process::Output;
+mod support;
 
 use ledger::{
     Attribute, TenantId,
@@ -13,22 +13,9 @@ use ledger::{
 };
 use ledger_aws::DynamoProjections;
 use local::{Cloud, Options};
-use tokio::process::Command;
+use support::ledgerctl;
 
 const NOON_MS: u64 = 1_768_478_400_000;
-
-/// Runs the command and returns its exit code, what it prints, and what it says besides.
-async fn alerts(cloud: &Cloud, arguments: &[&str]) -> (i32, String, String) {
-    let Output { status, stdout, stderr } = Command::new(env!("CARGO_BIN_EXE_ledgerctl"))
-        .arg("alerts")
-        .args(arguments)
-        .env("AWS_ENDPOINT_URL", cloud.endpoint_url())
-        .envs([("AWS_REGION", "us-east-1"), ("AWS_ACCESS_KEY_ID", "x"), ("AWS_SECRET_ACCESS_KEY", "x")])
-        .output()
-        .await
-        .unwrap();
-    (status.code().unwrap(), String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap())
-}
 
 /// Notes entries of a tenant, by cause, of which the first was judged at a time.
 async fn note(cloud: &Cloud, tenant: &str, first_at_ms: u64, causes: &[(&str, i64)], bytes: usize) {
@@ -51,12 +38,12 @@ async fn note(cloud: &Cloud, tenant: &str, first_at_ms: u64, causes: &[(&str, i6
 #[tokio::test]
 async fn tenants_with_an_alert_pending_are_listed_oldest_first() {
     let cloud = Cloud::start(Options::default()).await.unwrap();
-    let (code, listed, said) = alerts(&cloud, &[]).await;
+    let (code, listed, said) = ledgerctl(&cloud, &["alerts"]).await;
     assert_eq!((code, listed.as_str(), said.as_str()), (0, "", "no alert is pending\n"));
 
     note(&cloud, "b", NOON_MS + 1_999, &[("malformed_json", 2)], 0).await;
     note(&cloud, "tenant-a", NOON_MS, &[("schema_violation format /payload/email", 1), ("conflict", 41)], 0).await;
-    let (code, listed, said) = alerts(&cloud, &[]).await;
+    let (code, listed, said) = ledgerctl(&cloud, &["alerts"]).await;
     assert_eq!((code, said.as_str()), (0, ""));
     let lines: Vec<&str> = listed.lines().collect();
     let expected = [
@@ -65,7 +52,7 @@ async fn tenants_with_an_alert_pending_are_listed_oldest_first() {
     ];
     assert_eq!(lines, expected);
 
-    let (code, listed, said) = alerts(&cloud, &["--project", "other"]).await;
+    let (code, listed, said) = ledgerctl(&cloud, &["alerts", "--project", "other"]).await;
     assert_eq!((code, listed.as_str()), (3, ""));
     assert_eq!(said, "error: cannot read other-projections: ResourceNotFoundException\n");
     cloud.stop().await.unwrap();
@@ -83,7 +70,7 @@ async fn every_page_of_every_partition_is_listed() {
         // Three of this size fill a page.
         note(&cloud, tenant, NOON_MS, &[("conflict", 1)], 300 * 1024).await;
     }
-    let (code, listed, _) = alerts(&cloud, &[]).await;
+    let (code, listed, _) = ledgerctl(&cloud, &["alerts"]).await;
     assert_eq!(code, 0);
     let mut expected: Vec<&str> = tenants.iter().map(|tenant| tenant.as_str()).collect();
     expected.sort_unstable();

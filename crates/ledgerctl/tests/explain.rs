@@ -1,12 +1,14 @@
 //! The command against the local cloud.
 
+mod support;
+
 use local::{
     Cloud, Options, Role,
     command::traffic,
     lambda::{function::invoke, functions},
 };
 use serde_json::json;
-use tokio::process::Command;
+use support::ledgerctl;
 
 async fn cloud() -> Cloud {
     let cloud = Cloud::start(Options::default()).await.unwrap();
@@ -28,19 +30,6 @@ async fn process(cloud: &Cloud, bodies: &[serde_json::Value]) {
     traffic::until_landed(cloud.services()).await.unwrap();
 }
 
-/// Runs the command; its exit code and what it prints.
-async fn ledgerctl(cloud: &Cloud, arguments: &[&str]) -> (i32, String) {
-    let output = Command::new(env!("CARGO_BIN_EXE_ledgerctl"))
-        .args(arguments)
-        .env("AWS_ENDPOINT_URL", cloud.endpoint_url())
-        .envs([("AWS_REGION", "us-east-1"), ("AWS_ACCESS_KEY_ID", "x"), ("AWS_SECRET_ACCESS_KEY", "x")])
-        .output()
-        .await
-        .unwrap();
-    let text = String::from_utf8(output.stdout).unwrap() + &String::from_utf8(output.stderr).unwrap();
-    (output.status.code().unwrap(), text)
-}
-
 fn event(event_id: &str, email: &str) -> serde_json::Value {
     json!({ "tenant_id": "a", "event_id": event_id, "event_type": "user.created", "payload": { "id": "1", "email": email } })
 }
@@ -60,11 +49,13 @@ async fn an_event_is_explained_from_claim_to_next_step() {
         ("4", 1, &["claim    none", "no such event"]),
         ("a#b", 2, &["without `#`"]),
     ] {
-        let (ended, text) = ledgerctl(&cloud, &["explain", "a", event_id]).await;
+        let (ended, listed, said) = ledgerctl(&cloud, &["explain", "a", event_id]).await;
+        let text = listed + &said;
         assert_eq!(ended, code, "{text}");
         assert!(expected.iter().all(|part| text.contains(part)), "{event_id}: {text}");
     }
-    let (ended, text) = ledgerctl(&cloud, &["--project", "other", "explain", "a", "1"]).await;
+    let (ended, listed, said) = ledgerctl(&cloud, &["--project", "other", "explain", "a", "1"]).await;
+    let text = listed + &said;
     assert_eq!(ended, 3, "{text}");
     assert!(text.contains("cannot read other-"), "{text}");
     cloud.stop().await.unwrap();

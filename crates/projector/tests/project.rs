@@ -102,6 +102,11 @@ fn checkpoint(driver: &Driver<ProjectorAws>) -> Option<String> {
     text_of(item, "sequence_number").map(|text| text.trim_start_matches('0').to_owned())
 }
 
+/// Whether an alert is pending.
+fn has_pending(driver: &Driver<ProjectorAws>) -> bool {
+    driver.aws.projections.items().keys().any(|key| key.pk.starts_with("pending#"))
+}
+
 fn attempts(driver: &Driver<ProjectorAws>) -> usize {
     driver.calls.iter().filter(|(kind, _)| *kind == Kind::Transact).count()
 }
@@ -172,7 +177,7 @@ fn a_batch_is_counted_measured_and_alerted_once() {
     let day = "_unattributed#2026-01-15".to_owned();
     assert_eq!(marks(&driver), [("causes@1".to_owned(), day.clone(), 1), ("counts@1".to_owned(), day, 1)]);
     assert_eq!(checkpoint(&driver).as_deref(), Some("7"));
-    assert!(!driver.aws.projections.items().keys().any(|key| key.pk.starts_with("pending#")));
+    assert!(!has_pending(&driver));
 }
 
 #[test]
@@ -268,7 +273,7 @@ fn a_crash_at_any_call_costs_metrics_or_a_repeated_alert_and_no_count() {
             let ProjectorAws { alerts, puts, .. } = &driver.aws;
             assert!((2..=3).contains(&alerts.len()), "{} alerts, {fault:?} at {kind:?} {number}", alerts.len());
             assert!(puts.len() <= 1, "{} puts, {fault:?} at {kind:?} {number}", puts.len());
-            assert!(!driver.aws.projections.items().keys().any(|key| key.pk.starts_with("pending#")));
+            assert!(!has_pending(&driver));
         }
     }
 }

@@ -24,9 +24,9 @@ pub enum Condition {
 }
 
 impl Condition {
-    /// That an attribute is what it was when the item was read.
-    pub fn unchanged(item: &Item, name: &str) -> Self {
-        match item.get(name) {
+    /// That an attribute is what it was when the item was read: whatever stood there, or nothing.
+    pub fn unchanged(name: &str, read: Option<&Attribute>) -> Self {
+        match read {
             None => Self::Absent(name.to_owned()),
             Some(value) => Self::Equals(name.to_owned(), value.clone()),
         }
@@ -110,24 +110,25 @@ impl Version {
 
     /// That the item has this version.
     pub fn condition(&self) -> Condition {
-        match &self.0 {
-            None => Condition::Absent(VERSION.to_owned()),
-            Some(version) => Condition::Equals(VERSION.to_owned(), version.clone()),
-        }
+        Condition::unchanged(VERSION, self.0.as_ref())
     }
 
     /// The version after this one.
     pub fn next(&self) -> Self {
-        let number = match &self.0 {
-            Some(Attribute::N(digits)) => digits.parse().unwrap_or(0_u64),
-            _ => 0,
-        };
-        Self(Some(whole_number(number.saturating_add(1))))
+        Self(Some(self.next_number()))
     }
 
     /// Writes the next version.
     pub fn step(&self) -> Action {
-        Action::Set(VERSION.to_owned(), self.next().0.unwrap_or_else(|| whole_number(1)))
+        Action::Set(VERSION.to_owned(), self.next_number())
+    }
+
+    fn next_number(&self) -> Attribute {
+        let number = match &self.0 {
+            Some(Attribute::N(digits)) => digits.parse().unwrap_or(0_u64),
+            _ => 0,
+        };
+        whole_number(number.saturating_add(1))
     }
 }
 

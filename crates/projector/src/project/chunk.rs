@@ -208,10 +208,8 @@ impl Fold {
 
 fn checkpoint(shard_id: &str, from: Option<&str>, through: &SequenceNumber, now_ms: u64) -> Update {
     let name = attribute::SEQUENCE_NUMBER.to_owned();
-    let condition = match from {
-        None => Condition::Absent(name.clone()),
-        Some(from) => Condition::Equals(name.clone(), Attribute::S(from.to_owned())),
-    };
+    let from = from.map(|from| Attribute::S(from.to_owned()));
+    let condition = Condition::unchanged(&name, from.as_ref());
     Update {
         key: ProjectionKey::checkpoint(shard_id),
         conditions: vec![condition],

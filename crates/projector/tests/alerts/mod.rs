@@ -15,7 +15,9 @@ use testkit::{
     ports::{Driver, Fault, Kind, ProjectorAws},
 };
 
-use crate::{NOW_MS, TIMEOUT_MS, WINDOW_MS, appended, batch, batch_of, expected, new_driver, record, settings};
+use crate::{
+    NOW_MS, TIMEOUT_MS, WINDOW_MS, appended, batch, batch_of, expected, has_pending, new_driver, record, settings,
+};
 
 /// What SNS takes in one message, attributes included ("Publish", Amazon SNS).
 const MESSAGE_BYTES_MAX: usize = 262_144;
@@ -58,7 +60,7 @@ fn invalid_of_tenants(tenants: impl IntoIterator<Item = u64>) -> Vec<Record> {
     tenants.into_iter().map(|number| appended(number + 1, &format!("tenant-{number:05}"), Verdict::Invalid)).collect()
 }
 
-fn tick_for(driver: &mut Driver<ProjectorAws>, minutes: u64) {
+pub(crate) fn tick_for(driver: &mut Driver<ProjectorAws>, minutes: u64) {
     for _ in 0..minutes {
         driver.now_ms += MINUTE_MS;
         driver.tick(&settings(), TIMEOUT_MS);
@@ -136,14 +138,10 @@ fn one_tenant_with_every_cause_keeps_nobody_from_being_named() {
         assert_eq!(report.outcome, Outcome::Done);
     }
     let began_ms = driver.now_ms;
-    let pending = |driver: &Driver<ProjectorAws>| {
-        let items = driver.aws.projections.items().keys();
-        items.filter(|key| key.pk.starts_with("pending#")).count()
-    };
     // By the window's start, as the notifier has stored it.
     let mut windows: BTreeMap<u64, (usize, usize)> = BTreeMap::new();
     let mut before = (0, 0);
-    while pending(&driver) > 0 {
+    while has_pending(&driver) {
         let after = kinds(&driver);
         let notifier = &driver.aws.projections.items()[&ProjectionKey::notifier()];
         let window = windows.entry(whole_number_of(notifier, "started_at").unwrap()).or_default();
@@ -298,6 +296,6 @@ fn what_is_noted_while_a_message_leaves_is_announced_by_the_next() {
         let (messages, entries) = names(&driver)["t"];
         assert_eq!(entries, 4, "after {ticks_first} calls of the tick");
         assert!((1..=2).contains(&messages));
-        assert!(!driver.aws.projections.items().keys().any(|key| key.pk.starts_with("pending#")));
+        assert!(!has_pending(&driver));
     }
 }

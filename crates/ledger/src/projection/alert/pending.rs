@@ -176,7 +176,7 @@ impl Pending {
 /// That nobody has announced it since: only who does changes the first entry. An entry that was deleted by hand may be
 /// recorded and noted once more, at another time.
 fn first_of(item: &Item) -> [Condition; 2] {
-    [FIRST, FIRST_AT].map(|name| Condition::unchanged(item, name))
+    [FIRST, FIRST_AT].map(|name| Condition::unchanged(name, item.get(name)))
 }
 
 fn slot(text: &str, slots: u8) -> u8 {

@@ -66,10 +66,6 @@ pub struct Waiting {
 }
 
 impl Waiting {
-    pub fn is_empty(&self) -> bool {
-        self.count == 0
-    }
-
     fn add(&mut self, pending: Pending) {
         self.count += 1;
         self.longest.insert((pending.first_at_ms, pending.tenant_id.clone()), pending);
